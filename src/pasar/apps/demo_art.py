@@ -1,0 +1,116 @@
+"""Pictures of the demo mall's goods, drawn as SVG: flat paper shapes on a quiet ground, each the same every time.
+
+A motif is a list of shapes in a field of 200 × 200, in three tones of the product's colour. A product has three
+pictures: the thing itself, a detail of it, and a row of it.
+"""
+
+import colorsys
+from hashlib import blake2b
+
+from .demo_data import Goods
+
+_STEM = '<path d="M100 62c0-14 4-22 12-28" fill="none" stroke="{d}" stroke-width="5" stroke-linecap="round"/>'
+_LEAF = '<path d="M108 52c12-20 34-20 44-12-8 16-26 22-44 12Z" fill="#6f8f5b"/>'
+MOTIFS = {
+    "apple": '<path d="M100 66c-34-18-62 8-56 46 5 34 32 58 56 46 24 12 51-12 56-46 6-38-22-64-56-46Z" fill="{m}"/><path d="M66 84c-10 10-12 28-8 42" fill="none" stroke="{l}" stroke-width="8" stroke-linecap="round"/>' + _STEM + _LEAF,
+    "pear": '<path d="M100 52c-20 0-22 26-34 46-16 26-10 66 34 66s50-40 34-66c-12-20-14-46-34-46Z" fill="{m}"/><path d="M78 104c-8 12-10 26-6 36" fill="none" stroke="{l}" stroke-width="8" stroke-linecap="round"/><path d="M100 54c0-12 2-18 8-24" fill="none" stroke="{d}" stroke-width="5" stroke-linecap="round"/>' + _LEAF,
+    "citrus": '<circle cx="88" cy="108" r="52" fill="{m}"/><circle cx="132" cy="132" r="40" fill="{l}"/><circle cx="132" cy="132" r="33" fill="#fff6e4"/><g stroke="{m}" stroke-width="4" fill="{l}"><path d="M132 132v-28M132 132l24-14M132 132l24 14M132 132v28M132 132l-24 14M132 132l-24-14"/></g>' + _LEAF,
+    "persimmon": '<ellipse cx="100" cy="112" rx="58" ry="50" fill="{m}"/><path d="M56 104c4-16 12-24 22-28" fill="none" stroke="{l}" stroke-width="8" stroke-linecap="round"/><path d="M100 72 70 58l14 22-20 10 28 2 8 22 8-22 28-2-20-10 14-22Z" fill="#6f8f5b"/>',
+    "grape": '<g fill="{m}"><circle cx="74" cy="84" r="19"/><circle cx="126" cy="84" r="19"/><circle cx="87" cy="116" r="19"/><circle cx="100" cy="148" r="19"/></g><g fill="{l}"><circle cx="100" cy="82" r="19"/><circle cx="114" cy="116" r="19"/></g><path d="M100 64c0-14 4-22 12-28" fill="none" stroke="{d}" stroke-width="5" stroke-linecap="round"/>' + _LEAF,
+    "berry": '<path d="M100 170c-34-14-60-54-48-84 10-22 36-20 48-8 12-12 38-14 48 8 12 30-14 70-48 84Z" fill="{m}"/><g fill="{l}"><circle cx="76" cy="104" r="4"/><circle cx="100" cy="112" r="4"/><circle cx="124" cy="104" r="4"/><circle cx="88" cy="132" r="4"/><circle cx="112" cy="132" r="4"/><circle cx="100" cy="152" r="4"/></g><path d="M100 78 70 56l24 4 6-22 6 22 24-4Z" fill="#6f8f5b"/>',
+    "melon": '<circle cx="100" cy="112" r="58" fill="{m}"/><g fill="none" stroke="{l}" stroke-width="5"><path d="M100 54c-30 36-30 80 0 116M100 54c30 36 30 80 0 116M100 54v116M54 80c-10 30-6 54 8 74M146 80c10 30 6 54-8 74"/></g><path d="M100 56c-2-12 4-18 14-20" fill="none" stroke="{d}" stroke-width="7" stroke-linecap="round"/>',
+    "root": '<ellipse cx="84" cy="112" rx="34" ry="56" fill="{m}" transform="rotate(-24 84 112)"/><ellipse cx="128" cy="118" rx="30" ry="48" fill="{l}" transform="rotate(18 128 118)"/><g stroke="{d}" stroke-width="4" stroke-linecap="round"><path d="m66 96 14-4M74 130l16-4M122 100l12 3M118 134l14 3"/></g>',
+    "leaf": '<path d="M100 172c-44-10-62-60-40-112 20-12 32-4 40 8 8-12 20-20 40-8 22 52 4 102-40 112Z" fill="{m}"/><path d="M100 172c-22-16-30-56-14-88 8-6 20-6 28 0 16 32 8 72-14 88Z" fill="{l}"/><path d="M100 166V92m0 24-18-18m18 42-20-18m20-6 18-18m-18 42 20-18" stroke="#f4f3e6" stroke-width="4" fill="none" stroke-linecap="round"/>',
+    "pepper": '<path d="M78 60c30 6 44 60 20 112-34-20-52-84-20-112Z" fill="{m}"/><path d="M122 64c26 10 34 56 8 98-24-22-36-78-8-98Z" fill="{l}"/><path d="M78 62c0-12 6-20 14-22M122 66c0-12-4-18-10-22" stroke="#6f8f5b" stroke-width="7" fill="none" stroke-linecap="round"/>',
+    "mushroom": '<path d="M82 110h36l6 54c-14 8-34 8-48 0Z" fill="#efe3cf"/><path d="M36 112c0-40 30-66 64-66s64 26 64 66c-40 12-88 12-128 0Z" fill="{m}"/><g stroke="{l}" stroke-width="6" stroke-linecap="round"><path d="m70 80 16 8M112 72l14 10M96 66l2 14"/></g>',
+    "sack": '<path d="M58 76c-20 30-22 74-8 96h100c14-22 12-66-8-96Z" fill="{m}"/><path d="M66 40h68l-12 36H78Z" fill="{l}"/><path d="M74 76h52" stroke="{d}" stroke-width="6" stroke-linecap="round"/><ellipse cx="100" cy="126" rx="30" ry="24" fill="#f6efdd"/><path d="M100 142v-28m0 14-10-8m10 2 10-8" stroke="{d}" stroke-width="4" fill="none" stroke-linecap="round"/>',
+    "bowl": '<path d="M60 100c6-20 30-34 40-34s34 14 40 34Z" fill="{m}"/><g fill="{l}"><circle cx="84" cy="88" r="7"/><circle cx="104" cy="80" r="7"/><circle cx="118" cy="92" r="7"/></g><path d="M36 100h128c0 40-26 66-64 66s-64-26-64-66Z" fill="#efe9dc"/><path d="M44 118h112" stroke="{m}" stroke-width="5"/>',
+    "bottle": '<path d="M86 34h28v30c18 10 24 22 24 44v56c0 6-4 10-10 10H72c-6 0-10-4-10-10v-56c0-22 6-34 24-44Z" fill="{m}"/><rect x="82" y="26" width="36" height="16" rx="4" fill="{d}"/><rect x="62" y="110" width="76" height="44" fill="#f6efdd"/><path d="M80 126h40M80 138h26" stroke="{d}" stroke-width="5" stroke-linecap="round"/>',
+    "jar": '<path d="M56 68h88c10 8 12 20 12 34v56c0 8-6 14-14 14H58c-8 0-14-6-14-14v-56c0-14 2-26 12-34Z" fill="{m}"/><rect x="52" y="42" width="96" height="26" rx="7" fill="{d}"/><rect x="44" y="98" width="112" height="50" fill="#f6efdd"/><circle cx="100" cy="123" r="15" fill="{l}"/>',
+    "box": '<path d="M38 78 100 50l62 28v70l-62 28-62-28Z" fill="{m}"/><path d="m38 78 62 28 62-28-62-28Z" fill="{l}"/><path d="M100 106v70" stroke="{d}" stroke-width="4"/><path d="m66 64 62 28v20" stroke="#f6efdd" stroke-width="9" fill="none"/>',
+    "tin": '<path d="M52 66v92c0 10 22 18 48 18s48-8 48-18V66Z" fill="{m}"/><ellipse cx="100" cy="66" rx="48" ry="17" fill="{l}"/><ellipse cx="100" cy="62" rx="30" ry="9" fill="{d}"/><path d="M52 100c0 10 22 17 48 17s48-7 48-17v38c0 10-22 17-48 17s-48-7-48-17Z" fill="#f6efdd"/><path d="M100 150c-2-12 4-22 16-26-1 14-6 22-16 26Zm0 0c0-9-5-16-13-19 0 10 4 17 13 19Z" fill="{d}"/>',
+    "coat": '<path d="M78 36h44l34 20 10 94-22 4-4-50-2 74H62l-2-74-4 50-22-4 10-94Z" fill="{m}"/><path d="m78 36 22 44 22-44-10-6H88Z" fill="{d}"/><path d="M100 80v98" stroke="{d}" stroke-width="4"/><g fill="{l}"><circle cx="110" cy="100" r="4"/><circle cx="110" cy="124" r="4"/><circle cx="110" cy="148" r="4"/></g><path d="M68 132h18M118 132h18" stroke="{d}" stroke-width="5" stroke-linecap="round"/>',
+    "jacket": '<path d="M76 46h48l36 20 8 84-22 4-6-46v50H60v-50l-6 46-22-4 8-84Z" fill="{m}"/><path d="M76 46c6 14 42 14 48 0l-6-8H82Z" fill="{d}"/><path d="M100 58v100" stroke="{d}" stroke-width="4"/><g stroke="{l}" stroke-width="4"><path d="M60 84h36M60 106h36M104 84h36M104 106h36M60 130h36M104 130h36"/></g>',
+    "vest": '<path d="M76 40h16l8 26 8-26h16l22 14-4 40v74H58V94l-4-40Z" fill="{m}"/><path d="M100 66v102" stroke="{d}" stroke-width="5"/><path d="M68 118h22v22H68zM110 118h22v22h-22z" fill="{l}"/>',
+    "shirt": '<path d="M76 42h48l40 24-14 34-20-10v80H70V90l-20 10-14-34Z" fill="{m}"/><path d="m76 42 24 26 24-26-10-6H86Z" fill="{l}"/><path d="M100 68v102" stroke="{d}" stroke-width="3"/><g fill="{d}"><circle cx="106" cy="90" r="3"/><circle cx="106" cy="112" r="3"/><circle cx="106" cy="134" r="3"/></g><path d="M112 88h16v18h-16z" fill="{l}"/>',
+    "knit": '<path d="M74 44h52l38 24 4 76-22 4-8-44v66H62v-66l-8 44-22-4 4-76Z" fill="{m}"/><path d="M78 44c4 18 40 18 44 0v-8H78Z" fill="{d}"/><g stroke="{l}" stroke-width="4" fill="none"><path d="M84 76c12 10-12 18 0 28s-12 18 0 28M116 76c-12 10 12 18 0 28s12 18 0 28"/></g><path d="M62 158h76" stroke="{d}" stroke-width="10"/>',
+    "tee": '<path d="M74 48c8 14 44 14 52 0l40 22-14 34-18-8v70H66V96l-18 8-14-34Z" fill="{m}"/><path d="M74 48c8 14 44 14 52 0" fill="none" stroke="{d}" stroke-width="6"/><path d="M66 112h68M66 130h68M66 148h68" stroke="{l}" stroke-width="6"/>',
+    "trousers": '<path d="M64 36h72l12 138h-38l-10-94-10 94H52Z" fill="{m}"/><path d="M63 50h74" stroke="{d}" stroke-width="6"/><path d="M100 50v30" stroke="{d}" stroke-width="4"/><path d="m68 64 14 14M132 64l-14 14" stroke="{l}" stroke-width="5" stroke-linecap="round"/>',
+    "skirt": '<path d="M72 46h56l34 118H38Z" fill="{m}"/><path d="M72 46h56v14H72z" fill="{d}"/><g stroke="{l}" stroke-width="4"><path d="m80 60-18 104M94 60l-6 104M106 60l6 104M120 60l18 104"/></g>',
+    "scarf": '<path d="M58 54c22-22 62-22 84 0 8 22-20 34-42 34S50 76 58 54Z" fill="{m}"/><path d="m84 84 36 2 10 84H94Z" fill="{l}"/><path d="M66 78 92 88 74 166l-34-8Z" fill="{d}"/><g stroke="{d}" stroke-width="4"><path d="M98 170v10M108 170v10M118 170v10"/></g>',
+    "tote": '<path d="M46 80h108l8 92H38Z" fill="{m}"/><path d="M70 96V64c0-40 60-40 60 0v32" fill="none" stroke="{d}" stroke-width="8" stroke-linecap="round"/><circle cx="100" cy="128" r="20" fill="{l}"/>',
+    "backpack": '<path d="M54 74c0-26 20-40 46-40s46 14 46 40v88c0 8-6 12-12 12H66c-6 0-12-4-12-12Z" fill="{m}"/><path d="M54 80h92" stroke="{d}" stroke-width="8"/><rect x="70" y="108" width="60" height="46" rx="9" fill="{l}"/><path d="M70 122h60" stroke="{d}" stroke-width="4"/><path d="M86 34c0-16 28-16 28 0" fill="none" stroke="{d}" stroke-width="6"/>',
+    "cap": '<path d="M44 118c0-44 26-70 58-70s54 26 54 70Z" fill="{m}"/><path d="M30 122c40-14 100-14 142 0 0 12-30 16-71 16s-71-4-71-16Z" fill="{d}"/><path d="M102 48c-14 18-20 42-20 68M102 48c14 18 20 42 20 68" stroke="{l}" stroke-width="4" fill="none"/>',
+    "socks": '<path d="M56 36h34v74c0 12-8 16-18 24-12 10-22 30-38 22-12-8-4-24 6-34 10-12 16-20 16-36Z" fill="{m}"/><path d="M118 42h34v74c0 12-8 16-18 24-12 10-22 30-38 22-12-8-4-24 6-34 10-12 16-20 16-36Z" fill="{l}"/><path d="M56 54h34M118 60h34" stroke="{d}" stroke-width="8"/>',
+    "belt": '<circle cx="104" cy="104" r="56" fill="none" stroke="{m}" stroke-width="22"/><rect x="34" y="86" width="40" height="40" rx="6" fill="none" stroke="#c9b27a" stroke-width="8"/><g fill="{l}"><circle cx="104" cy="48" r="4"/><circle cx="130" cy="55" r="4"/><circle cx="150" cy="74" r="4"/></g>',
+    "earbuds": '<rect x="42" y="92" width="116" height="76" rx="30" fill="{m}"/><path d="M42 118h116" stroke="{d}" stroke-width="4"/><circle cx="100" cy="142" r="5" fill="{l}"/><g fill="{l}"><circle cx="72" cy="58" r="19"/><rect x="64" y="58" width="15" height="42" rx="7"/><circle cx="128" cy="58" r="19"/><rect x="121" y="58" width="15" height="42" rx="7"/></g>',
+    "headphones": '<path d="M44 122V104c0-76 112-76 112 0v18" fill="none" stroke="{d}" stroke-width="11"/><rect x="32" y="100" width="38" height="66" rx="17" fill="{m}"/><rect x="130" y="100" width="38" height="66" rx="17" fill="{m}"/><rect x="56" y="108" width="14" height="50" rx="7" fill="{l}"/><rect x="130" y="108" width="14" height="50" rx="7" fill="{l}"/>',
+    "speaker": '<rect x="52" y="32" width="96" height="142" rx="15" fill="{m}"/><circle cx="100" cy="120" r="34" fill="{d}"/><circle cx="100" cy="120" r="14" fill="{l}"/><circle cx="100" cy="62" r="17" fill="{d}"/><circle cx="100" cy="62" r="7" fill="{l}"/>',
+    "turntable": '<rect x="28" y="52" width="144" height="110" rx="11" fill="{m}"/><circle cx="86" cy="107" r="45" fill="#26241f"/><circle cx="86" cy="107" r="30" fill="none" stroke="#45423a" stroke-width="3"/><circle cx="86" cy="107" r="14" fill="{l}"/><path d="M150 68v40l-26 26" stroke="#ded6c4" stroke-width="6" fill="none" stroke-linecap="round"/><circle cx="150" cy="66" r="9" fill="{d}"/>',
+    "radio": '<rect x="28" y="66" width="144" height="98" rx="16" fill="{m}"/><circle cx="72" cy="115" r="31" fill="{l}"/><g stroke="{d}" stroke-width="4"><path d="M52 104h40M48 115h48M52 126h40"/></g><rect x="116" y="86" width="40" height="22" rx="4" fill="#f6efdd"/><circle cx="126" cy="138" r="9" fill="{d}"/><circle cx="150" cy="138" r="9" fill="{d}"/><path d="m130 66 24-34" stroke="{d}" stroke-width="5" stroke-linecap="round"/>',
+    "mic": '<rect x="72" y="28" width="56" height="92" rx="28" fill="{m}"/><g stroke="{l}" stroke-width="4"><path d="M82 58h36M82 72h36M82 86h36"/></g><path d="M54 92c0 62 92 62 92 0" fill="none" stroke="{d}" stroke-width="7"/><path d="M100 138v28M68 170h64" stroke="{d}" stroke-width="9" stroke-linecap="round"/>',
+    "charger": '<rect x="58" y="60" width="84" height="104" rx="20" fill="{m}"/><path d="M82 60V34M118 60V34" stroke="{d}" stroke-width="10" stroke-linecap="round"/><rect x="84" y="126" width="32" height="13" rx="6" fill="{d}"/><path d="m106 78-16 22h18l-10 20" stroke="{l}" stroke-width="6" fill="none" stroke-linejoin="round"/>',
+    "slab": '<rect x="44" y="40" width="112" height="130" rx="17" fill="{m}" transform="rotate(-9 100 105)"/><rect x="60" y="58" width="80" height="20" rx="8" fill="{l}" transform="rotate(-9 100 105)"/><g fill="{d}" transform="rotate(-9 100 105)"><rect x="66" y="142" width="22" height="10" rx="5"/><rect x="96" y="142" width="22" height="10" rx="5"/><circle cx="134" cy="147" r="4"/></g>',
+    "disc": '<ellipse cx="100" cy="128" rx="70" ry="30" fill="{d}"/><ellipse cx="100" cy="116" rx="70" ry="30" fill="{m}"/><ellipse cx="100" cy="114" rx="44" ry="18" fill="none" stroke="{l}" stroke-width="5"/><path d="m104 100-12 14h16l-8 14" stroke="{l}" stroke-width="4" fill="none"/>',
+    "cable": '<path d="M60 60c60-30 110 20 60 50s-90 40-40 62c24 8 46-2 56-14" fill="none" stroke="{m}" stroke-width="10" stroke-linecap="round"/><rect x="34" y="48" width="34" height="24" rx="6" fill="{d}" transform="rotate(-18 51 60)"/><rect x="126" y="140" width="34" height="24" rx="6" fill="{d}" transform="rotate(-42 143 152)"/>',
+    "keyboard": '<rect x="22" y="66" width="156" height="80" rx="13" fill="{m}"/><g fill="{l}"><rect x="34" y="78" width="18" height="16" rx="4"/><rect x="57" y="78" width="18" height="16" rx="4"/><rect x="80" y="78" width="18" height="16" rx="4"/><rect x="103" y="78" width="18" height="16" rx="4"/><rect x="126" y="78" width="18" height="16" rx="4"/><rect x="34" y="99" width="24" height="16" rx="4"/><rect x="63" y="99" width="18" height="16" rx="4"/><rect x="86" y="99" width="18" height="16" rx="4"/><rect x="109" y="99" width="18" height="16" rx="4"/><rect x="64" y="120" width="72" height="15" rx="4"/></g><g fill="#d98a5a"><rect x="149" y="78" width="18" height="16" rx="4"/><rect x="132" y="99" width="35" height="16" rx="4"/></g>',
+    "mouse": '<path d="M66 110c0-44 14-74 44-74 34 0 42 34 42 74s-14 62-46 62-40-22-40-62Z" fill="{m}"/><path d="M66 112c30-4 46-24 48-74" stroke="{d}" stroke-width="5" fill="none"/><rect x="88" y="62" width="12" height="24" rx="6" fill="{l}" transform="rotate(14 94 74)"/>',
+    "lamp": '<path d="M60 170h70" stroke="{d}" stroke-width="12" stroke-linecap="round"/><path d="m94 168-22-62 46-48" stroke="{d}" stroke-width="7" fill="none" stroke-linejoin="round"/><path d="m96 50 38-22 34 52-62 6Z" fill="{m}"/><path d="m106 86 62-6 8 54c-24 10-50 2-62-14Z" fill="#f7dfa0" opacity=".5"/><circle cx="72" cy="106" r="7" fill="{l}"/>',
+    "stand": '<path d="m40 92 108-34 14 10-110 38Z" fill="#3f4347"/><path d="m48 102 112-36v12L64 168H38Z" fill="{m}"/><path d="M38 168h104" stroke="{d}" stroke-width="9" stroke-linecap="round"/>',
+    "camera": '<path d="M30 72h34l12-20h48l12 20h34v88H30Z" fill="{m}" stroke="{m}" stroke-width="12" stroke-linejoin="round"/><circle cx="100" cy="116" r="35" fill="{d}"/><circle cx="100" cy="116" r="23" fill="{l}"/><circle cx="92" cy="108" r="6" fill="#fff"/><circle cx="150" cy="86" r="6" fill="#e9c46a"/>',
+    "humidifier": '<path d="M62 84c0-20 76-20 76 0l10 82c0 8-96 8-96 0Z" fill="{m}"/><ellipse cx="100" cy="82" rx="38" ry="12" fill="{l}"/><path d="M88 62c-8-12 8-18 0-32M110 62c-8-12 8-18 0-32" stroke="{l}" stroke-width="6" fill="none" stroke-linecap="round"/><circle cx="100" cy="140" r="7" fill="{d}"/>',
+    "fan": '<circle cx="100" cy="88" r="54" fill="{l}"/><g fill="{m}"><path d="M100 88c-6-38 22-48 34-36 8 18-12 32-34 36Z"/><path d="M100 88c36 14 30 42 14 48-20 0-22-26-14-48Z"/><path d="M100 88c-30 24-52 4-50-14 10-16 34-4 50 14Z"/></g><circle cx="100" cy="88" r="10" fill="{d}"/><path d="M100 142v26M64 172h72" stroke="{d}" stroke-width="9" stroke-linecap="round"/>',
+    "kettle": '<path d="M66 78h68l16 92H50Z" fill="{m}"/><path d="M66 78c4-18 64-18 68 0Z" fill="{l}"/><circle cx="100" cy="60" r="7" fill="{d}"/><path d="M140 128c34 4 22-50 40-62" stroke="{d}" stroke-width="8" fill="none" stroke-linecap="round"/><path d="M62 94c-44-6-40 56-8 60" stroke="{d}" stroke-width="9" fill="none" stroke-linecap="round"/>',
+    "clock": '<circle cx="100" cy="108" r="56" fill="{m}"/><circle cx="100" cy="108" r="43" fill="#f8f3e6"/><path d="M100 82v26l18 12" stroke="{d}" stroke-width="6" fill="none" stroke-linecap="round"/><path d="M52 62 70 48M148 62l-18-14M66 158l-10 14M134 158l10 14" stroke="{d}" stroke-width="9" stroke-linecap="round"/>',
+    "tablet": '<rect x="52" y="30" width="96" height="142" rx="12" fill="{m}"/><rect x="62" y="42" width="76" height="110" rx="3" fill="#f4efe2"/><g stroke="{d}" stroke-width="4" stroke-linecap="round"><path d="M74 62h52M74 76h52M74 90h40M74 108h52M74 122h46"/></g>',
+    "landscape": '<rect x="42" y="28" width="116" height="148" rx="3" fill="#f8f4ea"/><rect x="52" y="38" width="96" height="118" fill="{l}"/><circle cx="120" cy="68" r="15" fill="#f6d998"/><path d="M52 116c18-24 34-26 48-8 16-18 34-14 48 4v44H52Z" fill="{m}"/><path d="M52 136c26-16 62-10 96 4v16H52Z" fill="{d}"/>',
+    "whale": '<rect x="40" y="28" width="120" height="148" rx="3" fill="#f8f4ea"/><rect x="50" y="38" width="100" height="128" fill="{l}"/><path d="M62 106c6-32 54-36 68-4 8 2 14-4 14-14 6 14 2 30-10 34-18 16-58 16-72-16Z" fill="{m}"/><path d="M66 114c14 12 40 12 58 4" stroke="#f8f4ea" stroke-width="4" fill="none"/><circle cx="80" cy="100" r="3" fill="#fff"/><path d="M92 76c-2-10-10-12-14-10M92 76c0-10 8-14 14-10" stroke="{d}" stroke-width="4" fill="none" stroke-linecap="round"/>',
+    "calendar": '<rect x="44" y="42" width="112" height="130" rx="9" fill="#f8f4ea"/><path d="M44 51c0-5 4-9 9-9h94c5 0 9 4 9 9v43H44Z" fill="{m}"/><path d="M56 88c14-22 26-22 38-6 12-14 30-12 50 8v4H56Z" fill="{l}"/><g fill="{d}"><circle cx="66" cy="112" r="5"/><circle cx="89" cy="112" r="5"/><circle cx="112" cy="112" r="5"/><circle cx="135" cy="112" r="5"/><circle cx="66" cy="132" r="5"/><circle cx="89" cy="132" r="5"/><circle cx="112" cy="132" r="5"/><circle cx="135" cy="132" r="5"/><circle cx="66" cy="152" r="5"/><circle cx="89" cy="152" r="5"/></g><path d="M72 34v16M128 34v16" stroke="{d}" stroke-width="7" stroke-linecap="round"/>',
+    "cat": '<path d="M54 60 70 84c18-8 42-8 60 0l16-24 8 62c0 32-24 50-54 50s-54-18-54-50Z" fill="{m}" stroke="#fbf8f0" stroke-width="8" stroke-linejoin="round"/><circle cx="82" cy="116" r="6" fill="{d}"/><circle cx="118" cy="116" r="6" fill="{d}"/><path d="M94 130h12l-6 7ZM100 138c-4 8-14 8-16 2M100 138c4 8 14 8 16 2" stroke="{d}" stroke-width="3.500" fill="none" stroke-linecap="round"/><path d="M92 84v12M100 82v14M108 84v12" stroke="{l}" stroke-width="5" stroke-linecap="round"/>',
+    "bread": '<path d="M48 96c-14-30 26-48 52-48s66 18 52 48l-4 66c0 6-4 8-8 8H60c-4 0-8-2-8-8Z" fill="{m}" stroke="#fbf8f0" stroke-width="8" stroke-linejoin="round"/><path d="M62 100c-10-20 18-36 38-36s48 16 38 36l-4 52H66Z" fill="{l}"/><circle cx="86" cy="114" r="4" fill="{d}"/><circle cx="114" cy="114" r="4" fill="{d}"/><path d="M92 126c4 6 12 6 16 0" stroke="{d}" stroke-width="4" fill="none" stroke-linecap="round"/>',
+    "book": '<path d="M54 40h84c6 0 10 4 10 10v122H64c-6 0-10-4-10-10Z" fill="{m}"/><path d="M54 162c0-6 4-10 10-10h84v20H64c-6 0-10-4-10-10Z" fill="#f8f4ea"/><path d="M72 40v112" stroke="{d}" stroke-width="4"/><circle cx="112" cy="92" r="22" fill="{l}"/><path d="M98 130h28" stroke="{l}" stroke-width="6" stroke-linecap="round"/>',
+    "tape": '<g fill="none" stroke-width="20"><circle cx="76" cy="88" r="30" stroke="{m}"/><circle cx="128" cy="104" r="30" stroke="{l}"/><circle cx="90" cy="136" r="28" stroke="{d}"/></g>',
+    "mug": '<path d="M46 62h90v84c0 14-12 26-26 26H72c-14 0-26-12-26-26Z" fill="{m}"/><path d="M136 84c40-6 40 58 0 54" fill="none" stroke="{m}" stroke-width="13"/><ellipse cx="91" cy="62" rx="45" ry="12" fill="{d}"/><path d="M66 122c4-20 34-22 44-2 6 0 8-4 8-8 4 10 0 18-6 20-12 10-38 8-46-10Z" fill="#f8f4ea"/>',
+    "plate": '<ellipse cx="100" cy="114" rx="72" ry="52" fill="{m}"/><ellipse cx="100" cy="110" rx="68" ry="47" fill="{l}"/><ellipse cx="100" cy="110" rx="44" ry="29" fill="none" stroke="{m}" stroke-width="4"/><path d="M112 92c-22 2-26 30-4 36-28 4-36-34 4-36Z" fill="{d}"/>',
+    "vase": '<path d="M84 34h32v26c34 18 40 58 24 92-6 12-12 20-22 20H82c-10 0-16-8-22-20-16-34-10-74 24-92Z" fill="{m}"/><ellipse cx="100" cy="34" rx="18" ry="6" fill="{d}"/><path d="M58 104c26 10 58 10 84 0M62 134c22 8 54 8 76 0" stroke="{l}" stroke-width="5" fill="none"/>',
+    "brush": '<path d="M34 146c30-30 54 14 84-14s30-46 48-56" stroke="{l}" stroke-width="20" fill="none" stroke-linecap="round"/><path d="M44 84c20-22 40 10 62-8" stroke="{m}" stroke-width="14" fill="none" stroke-linecap="round"/><path d="m120 112 44-68 12 8-42 68Z" fill="{d}"/><path d="m120 112 14 8c-4 16-18 24-32 22 8-8 8-22 18-30Z" fill="{m}"/>',
+    "letters": '<path d="M42 150c20-70 30-96 42-96s16 30 14 58-4 38 4 38 18-22 24-44c4-16 18-20 20-8s-18 50-4 52c8 0 14-10 18-18" stroke="{m}" stroke-width="10" fill="none" stroke-linecap="round"/><path d="M54 112h46" stroke="{d}" stroke-width="8" stroke-linecap="round"/><path d="M40 172h120" stroke="{l}" stroke-width="6" stroke-linecap="round"/>',
+}  # fmt: skip
+
+
+def _hex(hue: float, light: float, strength: float) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue % 1, light, strength))
+
+
+def _tones(colour: str) -> dict[str, str]:
+    """Middle, light and dark of a colour, and the ground that it stands on."""
+    red, green, blue = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    hue, light, strength = colorsys.rgb_to_hls(red, green, blue)
+    return {
+        "m": colour,
+        "l": _hex(hue, min(0.86, light + 0.2), strength * 0.85),
+        "d": _hex(hue, max(0.12, light - 0.2), strength * 0.9),
+        "ground": _hex(hue, 0.925, min(0.38, strength * 0.55)),
+        "floor": _hex(hue, 0.875, min(0.34, strength * 0.5)),
+    }
+
+
+def draw(goods: Goods, number: int) -> bytes:
+    """Picture 1 to 3 of a product, 800 × 800."""
+    tones = _tones(goods.colour)
+    shape = MOTIFS[goods.motif].format(**tones)
+    chance = blake2b(f"{goods.code}:{number}".encode(), digest_size=4).digest()
+    tilt = chance[0] % 9 - 4
+    shadow = f'<ellipse cx="100" cy="176" rx="62" ry="8" fill="{tones["floor"]}"/>'
+    if number == 2:
+        scene = f'<g transform="translate(-62 -54) scale(1.62) rotate({tilt} 100 100)">{shape}</g>'
+    elif number == 3:
+        places = ((-12, 66, 0.5), (50, 58, 0.54), (112, 66, 0.5))
+        scene = "".join(f'<g transform="translate({x} {y}) scale({s})">{shadow}{shape}</g>' for x, y, s in places)
+    else:
+        scene = f'<g transform="translate(24 20) scale(.76) rotate({tilt} 100 100)">{shadow}{shape}</g>'
+    floor = "" if number == 2 else f'<path d="M0 148h200v52H0z" fill="{tones["floor"]}" opacity=".55"/>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 200 200" width="800" height="800">'
+        f'<rect width="200" height="200" fill="{tones["ground"]}"/>{floor}{scene}</svg>'
+    ).encode()

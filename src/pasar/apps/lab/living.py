@@ -1,0 +1,124 @@
+"""A deployment of its own (`pasar run` in a folder that goes away) that lives for a while: under faults, and under
+load."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from pasar.kernel.embedded import EmbeddedServer
+from pasar.kernel.embedded_host import processes_in
+
+from .buyers import Buyers, reconcile
+from .evidence import Evidence
+from .nemesis import Fault, Nemesis, Processes, below, command_of, plan, served
+from .servers import free_port
+from .target import NotAsExpected, Target, reaching
+
+EVERY_S = 10.0
+POSTGRES = "postgres"
+MENU = [("kill", "cli serve"), ("kill", "cli work"), ("pause", "cli serve"), ("kill", POSTGRES), ("pause", "cli work")]
+SHARE = 0.9999
+UNITS = 10_000_000
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[tuple[Target, int, Path]]:
+    """The target, the process id of its supervisor, and its data folder."""
+    folder = Path(tempfile.mkdtemp(prefix="pasar-living-"))
+    os.chmod(folder, 0o755)  # noqa: S103 PostgreSQL's user passes through
+    port, outside = free_port(), free_port()
+    command = [sys.executable, "-m", "pasar.apps.cli", "run", "--port", str(port), "--simulators-port", str(outside)]
+    environment = {**os.environ, "PASAR_DATA_DIR": str(folder)}
+    with open(folder / "run.log", "wb") as log:  # noqa: ASYNC230 one line at the start
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)  # noqa: S603, ASYNC220
+    try:
+        url, simulators = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{outside}"
+        async with reaching(url, simulators=simulators) as target:
+            try:
+                await served(target, 120)
+                yield target, process.pid, folder
+            except NotAsExpected as never:
+                raise NotAsExpected(f"{never}\n{(folder / 'run.log').read_text()[-2000:]}") from None
+    finally:
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def faults(evidence: Evidence, seconds: int) -> None:
+    """A fault every ten seconds, clients that retry politely: who is not served within 30 s is counted."""
+    async with running() as (target, supervisor, folder):
+        buyers = Buyers(target, await target.sell(UNITS))
+        shopping = asyncio.create_task(buyers.shop(8))
+        processes = Processes(supervisor)
+
+        async def kill(fault: Fault) -> None:
+            if fault.victim != POSTGRES:
+                return await processes.kill(fault)
+            address = EmbeddedServer(folder / "postgres").running()
+            for pid in processes_in(address.home / "data") if address else ():
+                os.kill(pid, signal.SIGKILL)
+
+        acts = {"kill": kill, "pause": processes.pause}
+        chosen = [one._replace(wait_s=EVERY_S) for one in plan(evidence.seed(71), max(1, int(seconds / EVERY_S)), MENU)]
+        await Nemesis(acts, lambda: served(target)).follow(chosen, evidence)
+        buyers.stopping.set()
+        await shopping
+        evidence.attempts = buyers.asked
+        evidence.figure("requests that took more than 30 s", buyers.late)
+        evidence.figure("the slowest, s", f"{buyers.slowest_s:.1f}")
+        evidence.figure("accepted orders", await reconcile(target, buyers, UNITS))
+        if buyers.asked and 1 - buyers.late / buyers.asked < SHARE:
+            raise NotAsExpected(f"{buyers.late} of {buyers.asked} were not served within 30 s")
+
+
+async def soak(evidence: Evidence, seconds: int) -> None:
+    """Steady load; what a process holds in the last quarter is compared with the second."""
+    async with running() as (target, supervisor, _):
+        buyers = Buyers(target, await target.sell(UNITS))
+        shopping = asyncio.create_task(buyers.shop(4))
+        samples: list[dict[str, dict[str, int]]] = []
+        for _ in range(40):
+            await asyncio.sleep(seconds / 40)
+            samples.append(held_by(supervisor))
+        buyers.stopping.set()
+        await shopping
+        evidence.attempt(buyers.asked)
+        judge_growth(samples, evidence)
+
+
+def held_by(supervisor: int) -> dict[str, dict[str, int]]:
+    """Memory (MiB) and open files of API and worker."""
+    found: dict[str, dict[str, int]] = {}
+    for pid in below(supervisor):
+        for part in ("cli serve", "cli work"):
+            if part in command_of(pid):
+                with suppress(OSError):
+                    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+                    files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+                    found[part] = {"MiB": pages * os.sysconf("SC_PAGE_SIZE") >> 20, "files": files}
+    return found
+
+
+def judge_growth(samples: list[dict[str, dict[str, int]]], evidence: Evidence) -> None:
+    """Raises `NotAsExpected` where the last quarter holds a fifth more than the second."""
+    quarter = len(samples) // 4
+    for part in ("cli serve", "cli work"):
+        for what in ("MiB", "files"):
+            early = [one[part][what] for one in samples[quarter : 2 * quarter] if part in one]
+            late = [one[part][what] for one in samples[-quarter:] if part in one]
+            if not early or not late:
+                raise NotAsExpected(f"{part} was not there all the time")
+            first, last = max(early), max(late)
+            evidence.figure(f"{part}: {what} at first, at last", f"{first}, {last}")
+            if last > first * 1.2 + 20:
+                raise NotAsExpected(f"{part} grew from {first} to {last} {what}")

@@ -1,0 +1,146 @@
+"""Once, ten times, once the load that a deployment can take: what is left of its goodput, and how soon it is itself."""
+
+import itertools
+import uuid
+
+from .burst import request
+from .evidence import Evidence
+from .load import Answer, Load, Phase, Wanted, capacity, percentile, phase
+from .target import Caller, NotAsExpected, Target, order
+
+
+async def shopping(target: Target, *, units: int = 1_000_000, guests: int = 64) -> list[Wanted]:
+    """A mix of checkout and browsing, by so many guests."""
+    sku, people = await target.sell(units), await target.guests(guests)
+    turns = itertools.cycle(people)
+    heads = {who.id: order(who, sku) for who in people}
+
+    def checkout() -> bytes:
+        who = next(turns)
+        return kept(request(target.api, "POST", "/api/v1/orders/create", heads[who.id], who, uuid.uuid4().hex))
+
+    page = browse(target.api, "/api/v1/products", next(turns))
+    return [Wanted("checkout", 0.5, checkout), Wanted("browse", 0.5, lambda: page)]
+
+
+def kept(data: bytes) -> bytes:
+    return data.replace(b"Connection: close\r\n", b"", 1)
+
+
+def browse(api: str, path: str, who: Caller) -> bytes:
+    head = f"GET {path} HTTP/1.1\r\nHost: {api.partition('//')[2]}\r\n"
+    return (head + "".join(f"{name}: {value}\r\n" for name, value in who.headers.items()) + "\r\n").encode()
+
+
+class Collapse(AssertionError):
+    """Under overload it did less than it can, or not what it must."""
+
+
+async def overload(
+    target: Target, evidence: Evidence, seed: int, *, times: float = 10.0, calm_s: float = 5.0, storm_s: float = 10.0
+) -> list[Phase]:
+    """Calm, storm, calm: the three phases. Raises `NotAsExpected` on answers that may never be."""
+    wanted = await shopping(target)
+    most = await capacity(target.api, wanted, evidence.seed(seed))
+    load = Load(target.api, wanted, seed)
+    await load.run(most * 0.8, calm_s)
+    await load.run(most * times, storm_s, start_s=calm_s)
+    await load.run(most * 0.8, 2 * calm_s, start_s=calm_s + storm_s)
+    load.close()
+    end = calm_s + storm_s
+    found = [
+        phase("before", load.answers, 0, calm_s),
+        phase("storm", load.answers, calm_s, end),
+        phase("after", load.answers, end + calm_s, end + 2 * calm_s),
+    ]
+    evidence.attempt(len(load.answers))
+    evidence.fault(f"seconds at {times:g}×", int(storm_s))
+    evidence.figure("capacity, good answers/s", f"{most:.0f}")
+    for one in found:
+        evidence.figure(f"{one.name}: offered/s", f"{one.offered:.0f}")
+        evidence.figure(f"{one.name}: good/s", f"{one.good:.0f}")
+        evidence.figure(f"{one.name}: p99 s", f"{one.p99_s:.3f}")
+    evidence.figure("refusals, median ms", f"{found[1].refusal_p50_s * 1000:.0f}")
+    evidence.figure("refusals, p99 ms", f"{found[1].refusal_p99_s * 1000:.0f}")
+    judge_answers(load.answers)
+    return found
+
+
+def judge_answers(answers: list[Answer]) -> None:
+    """Whatever the load: a right answer, or a refusal that says when to come again."""
+    strange = {one.status for one in answers if one.status >= 400 and not one.refused}
+    if strange:
+        raise NotAsExpected(f"answers that may not be: {sorted(strange)}")
+    if any(one.refused and not one.retry_after for one in answers):
+        raise NotAsExpected("a refusal without Retry-After")
+
+
+def judge_goodput(found: list[Phase], peak: float) -> None:
+    """At ten times the load at least 90 % of the peak, refusals in 50 ms, and itself again afterwards."""
+    before, storm, after = found
+    if storm.good < 0.9 * peak:
+        raise Collapse(f"{storm.good:.0f} good answers a second of {peak:.0f}")
+    if storm.refusal_p50_s > 0.05:
+        raise Collapse(f"a refusal takes {storm.refusal_p50_s * 1000:.0f} ms")
+    if after.good < 0.9 * before.good:
+        raise Collapse(f"afterwards {after.good:.0f} good answers a second, before {before.good:.0f}")
+
+
+async def fair_share(target: Target, evidence: Evidence, seed: int, *, seconds: float = 6.0) -> tuple[float, float]:
+    """p99 of everybody else's orders, alone and while one client wants one SKU as fast as it can."""
+    wanted = [one for one in await shopping(target) if one.kind == "checkout"]
+    hot, bot = await target.sell(10), await target.guest()
+
+    def greedy() -> bytes:
+        return kept(request(target.api, "POST", "/api/v1/orders/create", order(bot, hot), bot, uuid.uuid4().hex))
+
+    usual = 0.3 * await capacity(target.api, wanted, evidence.seed(seed))
+    alone = Load(target.api, wanted, seed)
+    await alone.run(usual, seconds)
+    both = Load(target.api, [*(one._replace(share=0.5) for one in wanted), Wanted("bot", 0.5, greedy)], seed)
+    await both.run(2 * usual, seconds)
+    evidence.attempt(len(alone.answers) + len(both.answers))
+    found = tuple(
+        percentile([one.took_s for one in load.answers if one.kind == "checkout"], 99) for load in (alone, both)
+    )
+    for load in (alone, both):
+        load.close()
+    evidence.figure("others' p99 alone, ms", f"{found[0] * 1000:.0f}")
+    evidence.figure("others' p99 beside a bot, ms", f"{found[1] * 1000:.0f}")
+    return found[0], found[1]
+
+
+async def crowd(
+    target: Target, evidence: Evidence, seed: int, *, people: int, seconds: float = 6.0
+) -> tuple[list[Answer], list[Answer]]:
+    """Orders of one SKU, alone and while a crowd wants another of which there is little: what was answered to those
+    who do not belong to it."""
+    wanted = [one for one in await shopping(target) if one.kind == "checkout"]
+    hot, turns = await target.sell(max(10, people // 10)), itertools.cycle(await target.guests(people))
+
+    def one_of_them() -> bytes:
+        who = next(turns)
+        return kept(request(target.api, "POST", "/api/v1/orders/create", order(who, hot), who, uuid.uuid4().hex))
+
+    usual = 0.3 * await capacity(target.api, wanted, evidence.seed(seed))
+    alone = Load(target.api, [one._replace(share=1.0) for one in wanted], seed)
+    await alone.run(usual, seconds)
+    both = Load(target.api, [*(one._replace(share=0.5) for one in wanted), Wanted("crowd", 0.5, one_of_them)], seed)
+    await both.run(2 * usual, seconds)
+    for load in (alone, both):
+        load.close()
+    evidence.attempt(len(alone.answers) + len(both.answers))
+    evidence.fault("orders of a crowd for one SKU", sum(one.kind == "crowd" for one in both.answers))
+    return alone.answers, [one for one in both.answers if one.kind == "checkout"]
+
+
+def judge_share(alone: list[Answer], beside: list[Answer], evidence: Evidence, floor_s: float) -> None:
+    """Others get right answers, and wait twice as long at most; less than `floor_s` is not told apart."""
+    p99_alone, p99_beside = (percentile([one.took_s for one in answers], 99) for answers in (alone, beside))
+    evidence.figure("others' p99 alone, ms", f"{p99_alone * 1000:.0f}")
+    evidence.figure("others' p99 beside a crowd, ms", f"{p99_beside * 1000:.0f}")
+    bad = [one for one in beside if one.status >= 400 or not one.status]
+    if len(bad) > len(beside) // 100:
+        raise Collapse(f"{len(bad)} of {len(beside)} others were turned away: {sorted({one.status for one in bad})}")
+    if p99_beside > 2 * max(p99_alone, floor_s):
+        raise Collapse(f"p99 of others {p99_alone:.3f} s alone, {p99_beside:.3f} s beside a crowd")

@@ -1,0 +1,1 @@
+"""Where queues are kept: in the process, or in Redis."""

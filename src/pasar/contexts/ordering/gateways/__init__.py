@@ -1,0 +1,1 @@
+"""Where orders of a sale may wait."""

@@ -1,0 +1,1 @@
+"""Payment: authorize, capture, void, refund, and the providers that move the money."""

@@ -1,0 +1,1 @@
+"""SQL for what cannot be rebuilt: numbered files, applied in order by `pasar.kernel.migrate`, never edited later."""

@@ -1,0 +1,43 @@
+"""The judges of drills find what was lost, doubled, or grew; plans and processes are told apart."""
+
+import os
+
+import pytest
+
+from pasar.apps.lab.drills import DRILLS, compare
+from pasar.apps.lab.evidence import Evidence
+from pasar.apps.lab.living import judge_growth
+from pasar.apps.lab.nemesis import below, command_of
+from pasar.apps.lab.target import NotAsExpected
+
+
+def test_what_was_accepted_and_is_not_there_is_found() -> None:
+    compare({1, 2}, {1: 1, 2: 1, 3: 1})
+    with pytest.raises(NotAsExpected, match="accepted and lost"):
+        compare({1, 2}, {1: 1})
+    with pytest.raises(NotAsExpected, match="doubled"):
+        compare({1, 2}, {1: 1, 2: 2})
+
+
+def samples(growth: int) -> list[dict[str, dict[str, int]]]:
+    return [
+        {part: {"MiB": 100 + growth * number, "files": 30} for part in ("cli serve", "cli work")}
+        for number in range(40)
+    ]
+
+
+def test_who_grows_is_found() -> None:
+    judge_growth(samples(0), Evidence("soak", ()))
+    with pytest.raises(NotAsExpected, match="grew from"):
+        judge_growth(samples(5), Evidence("soak", ()))
+    with pytest.raises(NotAsExpected, match="was not there"):
+        judge_growth([{}] * 40, Evidence("soak", ()))
+
+
+def test_processes_are_found_by_what_they_run() -> None:
+    assert "pytest" in command_of(os.getpid()) or "python" in command_of(os.getpid())
+    assert os.getpid() in list(below(os.getppid()))
+
+
+def test_every_drill_is_evidence_for_a_promise() -> None:
+    assert all(drill.promises for drill in DRILLS.values())

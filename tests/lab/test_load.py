@@ -1,0 +1,164 @@
+"""Load by the clock; the promises under overload; and the generator itself, tried on servers that stall or collapse."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from journeys.town import Town, make_town
+from pasar.apps.lab.evidence import Evidence, scale
+from pasar.apps.lab.load import Answer, Load, Wanted, phase
+from pasar.apps.lab.overload import Collapse, crowd, fair_share, judge_answers, judge_goodput, judge_share, overload
+from pasar.apps.lab.target import Caller, NotAsExpected, order, reaching
+from postgres import TestDatabase, TestServer
+
+pytestmark = pytest.mark.slow
+
+ALONE = "needs the machine for itself: `make night`"
+PAGE = Wanted("page", 1.0, lambda: b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+
+
+@pytest.fixture
+def busy_town(
+    postgres_server: TestServer, template_database: TestDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Town]:
+    with make_town(postgres_server, template_database, tmp_path_factory.mktemp("busy")) as town:
+        yield town
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(scale() < 1, reason=ALONE)
+@pytest.mark.promise("C1")
+async def test_goodput_holds_under_overload(busy_town: Town, proof: Evidence) -> None:
+    async with reaching(busy_town.api) as target:
+        found = await overload(target, proof, 51, storm_s=20.0)
+    judge_goodput(found, max(found[0].good, float(proof.figures["capacity, good answers/s"])))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(scale() < 1, reason=ALONE)
+@pytest.mark.promise("C6")
+async def test_others_keep_their_share(busy_town: Town, proof: Evidence) -> None:
+    async with reaching(busy_town.api) as target:
+        alone, beside = await fair_share(target, proof, 52, seconds=20.0)
+    assert beside <= 2 * max(alone, 0.05), f"p99 {alone:.3f} s alone, {beside:.3f} s beside a bot"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.promise("C6")
+async def test_other_skus_keep_their_share(town: Town, proof: Evidence) -> None:
+    """A crowd wants one SKU; who wants another hardly notices. A machine that is busy is judged by seconds."""
+    full = scale() >= 1
+    async with reaching(town.api) as target:
+        people, seconds = proof.number(5_000, least=50), 60.0 if full else 2.0
+        alone, beside = await crowd(target, proof, 54, people=people, seconds=seconds)
+    judge_share(alone, beside, proof, 0.05 if full else 2.0)
+
+
+@pytest.mark.promise("C6")
+async def test_a_bot_has_a_share_of_places(town: Town, proof: Evidence) -> None:
+    """One account asks for everything at once, another for a little: the first hears 429 and when to come again."""
+    async with reaching(town.api) as target:
+        bot, other, sku = await target.guest(), await target.guest(), await target.sell(10)
+        number = proof.number(20_000, least=200)
+
+        async def ask(who: Caller) -> tuple[int, str | None]:
+            url, body = target.url("/orders/create"), msgspec.json.encode(order(who, sku))
+            headers = {**who.headers, "Content-Type": "application/json", "X-Idempotency-Key": uuid.uuid4().hex}
+            async with target.session.post(url, data=body, headers=headers) as got:
+                return got.status, got.headers.get("Retry-After")
+
+        flood = asyncio.gather(*(ask(bot) for _ in range(number)))
+        others = [await ask(other) for _ in range(5)]
+        answers = await flood
+    proof.attempt(number + len(others))
+    assert {status for status, _ in others} <= {200, 409}, others
+    refused = [again for status, again in answers if status == 429]
+    proof.figure("requests of a bot that were refused", f"{len(refused)} of {number}")
+    assert len(refused) > number // 10
+    assert all(refused), "a refusal without Retry-After"
+
+
+def test_a_crowd_that_pushes_others_aside_is_found() -> None:
+    proof, calm = Evidence("judge", ()), answers(200, 500)
+    judge_share(calm, calm, proof, 0.05)
+    for bad in (answers(200, 500, took_s=0.2), answers(200, 480) + answers(429, 20), answers(0, 500)):
+        with pytest.raises(Collapse):
+            judge_share(calm, bad, proof, 0.05)
+
+
+async def test_overload_is_answered_in_order(busy_town: Town) -> None:
+    """A short storm: every answer is a right one, or a refusal that says when to come again."""
+    async with reaching(busy_town.api) as target:
+        found = await overload(target, Evidence("short", ()), 53, times=4, calm_s=1.0, storm_s=2.0)
+    assert all(one.good > 0 for one in found)
+
+
+@asynccontextmanager
+async def server(delay_s: float, *, stall_every: int = 0) -> AsyncIterator[str]:
+    """Answers one request after the other; now and then it stalls for half a second."""
+    served, turn = 0, asyncio.Lock()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        while await reader.readuntil(b"\r\n\r\n"):
+            async with turn:
+                served += 1
+                stalls = stall_every and not served % stall_every
+                await asyncio.sleep(0.5 if stalls else delay_s)
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    finally:
+        listening.close()
+
+
+async def test_who_waits_because_of_a_stall_is_counted() -> None:
+    """A closed loop would see one slow answer in a hundred; by the clock, all who came meanwhile have waited."""
+    async with server(0.001, stall_every=100) as api:
+        load = Load(api, [PAGE], 1)
+        await load.run(100, 2.0)
+        load.close()
+    slow = sum(one.took_s > 0.1 for one in load.answers)
+    assert slow > 20, f"{slow} of {len(load.answers)}"
+
+
+async def test_arrivals_do_not_wait_for_answers() -> None:
+    async with server(0.05) as api:  # Twenty a second.
+        load = Load(api, [PAGE], 2)
+        await load.run(100, 1.0)
+        load.close()
+    found = phase("storm", load.answers, 0, 1)
+    assert found.offered > 70
+    assert found.good < 60
+
+
+def answers(
+    status: int, number: int, *, took_s: float = 0.01, retry_after: bool = True, due: float = 0.5
+) -> list[Answer]:
+    return [Answer("page", due, status, took_s, took_s, retry_after)] * number
+
+
+def test_a_collapse_is_found() -> None:
+    calm, storm = phase("before", answers(200, 100), 0, 1), phase("storm", answers(200, 95) + answers(503, 900), 0, 1)
+    judge_goodput([calm, storm, calm], 100)
+    for bad in (
+        [calm, phase("storm", answers(200, 60), 0, 1), calm],
+        [calm, phase("storm", answers(200, 95, took_s=3.0), 0, 1), calm],
+        [calm, phase("storm", answers(200, 95) + answers(503, 99, took_s=0.2), 0, 1), calm],
+        [calm, storm, phase("after", answers(200, 50), 0, 1)],
+    ):
+        with pytest.raises(Collapse):
+            judge_goodput(bad, 100)
+
+
+@pytest.mark.parametrize("bad", [answers(500, 1), answers(503, 1, retry_after=False), answers(404, 1)])
+def test_an_answer_that_may_not_be_is_found(bad: list[Answer]) -> None:
+    judge_answers(answers(200, 1) + answers(503, 1))
+    with pytest.raises(NotAsExpected):
+        judge_answers(bad)

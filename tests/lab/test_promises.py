@@ -1,0 +1,97 @@
+"""The promises page says what results say, and nothing else: a missing, failed, old or foreign result is unproven."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from pasar.apps.lab import evidence
+from pasar.apps.lab.catalogue import PROMISES
+from pasar.apps.lab.evidence import Result
+from pasar.apps.lab.promises import Promise, page, stand, write_page
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+PROMISE = Promise("A1", "Nothing is sold twice", 100, ("test_bursts",))
+GOOD = Result(
+    checker="a.py::test_bursts", promises=("A1",), attempts=120, passed=True, commit="c", tree="t", at=NOW, seconds=3
+)  # fmt: skip
+
+
+def judged(*results: Result) -> str:
+    return stand(PROMISE, results, now=NOW, code="t").state
+
+
+def test_enough_attempts_on_this_code_show_it() -> None:
+    assert judged(GOOD) == "shown"
+    assert judged(replace(GOOD, attempts=99)) == "in part: 99 of 100"
+
+
+@pytest.mark.parametrize(
+    ("results", "reason"),
+    [
+        ((), "no result"),
+        ((replace(GOOD, passed=False, why="sold twice"),), "sold twice"),
+        ((replace(GOOD, tree="other"),), "the code changed since"),
+        ((replace(GOOD, at=NOW - timedelta(days=8)),), "older than seven days"),
+        ((replace(GOOD, checker="a.py::test_else"),), "did not run: test_bursts"),
+        ((GOOD, replace(GOOD, checker="b", passed=False, why="skipped: no disk")), "skipped: no disk"),
+    ],
+    ids=["none", "failed", "other code", "old", "another checker", "one skipped"],
+)
+def test_anything_else_is_unproven(results: tuple[Result, ...], reason: str) -> None:
+    state = judged(*results)
+    assert "unproven" in state
+    assert reason in state
+
+
+def test_a_failure_on_this_code_is_not_covered_by_a_success_of_another_scale() -> None:
+    assert "unproven" in judged(GOOD, replace(GOOD, scale="1", passed=False, why="lost"))
+
+
+def test_the_page_is_made_from_files_and_keeps_them(tmp_path: Path) -> None:
+    results, docs = tmp_path / "results", tmp_path / "docs"
+    (docs / "evidence").mkdir(parents=True)
+    evidence.write(replace(GOOD, tree=evidence.tree(), faults={"kill": 3}, seeds=(7,)), results)
+    write_page(docs, results, (PROMISE,), now=NOW)
+    written = (docs / "promises.md").read_text()
+    assert "| A1 | Nothing is sold twice | shown | 120 | 3 kill | 7 | c | 2026-03-01 |" in written
+    assert [result.checker for result in evidence.read(docs / "evidence")] == [GOOD.checker]
+    assert page([stand(PROMISE, [], now=NOW, code="t")], now=NOW, code="t").count("unproven") == 2
+
+
+def break_off() -> None:
+    with evidence.recorded("lab bad", "A1") as bad:
+        bad.attempt(2)
+        raise AssertionError("sold twice")
+
+
+def test_what_runs_is_recorded_also_when_it_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(evidence.FOLDER, str(tmp_path))
+    with evidence.recorded("lab good", "A1") as good:
+        good.attempt(5)
+        good.fault("kill")
+    with pytest.raises(AssertionError):
+        break_off()
+    found = {result.checker: result for result in evidence.read(tmp_path)}
+    assert (found["lab good"].attempts, found["lab good"].passed, found["lab good"].faults) == (5, True, {"kill": 1})
+    assert (found["lab bad"].attempts, found["lab bad"].passed) == (2, False)
+    assert "sold twice" in found["lab bad"].why
+
+
+def test_the_hash_of_the_code_changes_with_what_it_does_and_not_with_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "pasar").mkdir()
+    file = tmp_path / "pasar" / "a.py"
+    file.write_text("x = 1\n")
+    before = evidence.tree(tmp_path)
+    file.write_text("x = 2\n")
+    evidence.tree.cache_clear()
+    assert evidence.tree(tmp_path) != before
+    file.write_text("x = 1  # The one.\n")
+    evidence.tree.cache_clear()
+    assert evidence.tree(tmp_path) == before
+
+
+def test_each_promise_is_listed_once() -> None:
+    ids = [promise.id for promise in PROMISES]
+    assert len(ids) == len(set(ids))
