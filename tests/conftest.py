@@ -39,7 +39,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         postgres.remove_folder(folder)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if "town" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)  # A deployment of processes takes seconds to start.
     if hasattr(config, "workerinput"):
         scheduling.in_order(items)
 

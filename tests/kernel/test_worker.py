@@ -236,6 +236,33 @@ async def test_who_lost_its_lease_is_fenced_off(database: TestDatabase) -> None:
                 await move_cursor(connection, contents.follower, FIRST, batch.end)
 
 
+async def test_moves_that_a_crash_took_back_are_made_again(database: TestDatabase) -> None:
+    """Cursors that move without effects are saved without waiting for the disk: a crash may take the last moves back
+    behind the worker's back, who must then look anew, or that follower never moves again."""
+    plain = module(views=(contents, diary))
+    await prepare(database, plain)
+    async with opened(database, plain) as core, working(core, plain):
+        pool = core.database.kernel
+        await core.bus().send(Put(jar="a", coins=1))
+        await caught_up(core)
+        before = await load_cursor(pool, diary.follower)
+        await core.bus().send(Smash(jar="a"))  # Nothing for the diary.
+        await caught_up(core)
+        assert await load_cursor(pool, diary.follower) > before
+        await pool.execute(
+            "update kernel.cursor set epoch = $2, xid = $3::xid8, position = $4 where follower = $1",
+            *(diary.follower, before.epoch, before.xid, before.position),
+        )
+        await core.bus().send(Smash(jar="b"))
+        await caught_up(core)
+        await core.bus().send(Put(jar="c", coins=2))
+        await caught_up(core)
+        assert [tuple(row) for row in await pool.fetch("select jar, size from jar.diary order by jar")] == [
+            ("a", 1),
+            ("c", 2),
+        ]
+
+
 async def test_a_lost_database_connection_is_overcome(database: TestDatabase) -> None:
     await prepare(database, jar)
     async with opened(database, jar) as core, working(core, jar) as worker:

@@ -49,8 +49,13 @@ class Verdict(IntEnum):
     CLAIMED = 8
 
 
+FULL_S = 1.0
+"""After a write failed for want of room, none is tried for so long: each would use up some of what is left of the
+write-ahead log, and without room for that the server ends, and reads with it."""
+
+
 class Busy(Exception):
-    """More is queued than can be committed in time: try again later."""
+    """More is queued than can be committed in time, or there is no room on the disk: try again later."""
 
 
 class Posting(NamedTuple):
@@ -210,6 +215,7 @@ class Committer:
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
     _sleeping: deque["asyncio.Future[None]"] = field(default_factory=deque)
     _idle: int = 0
+    _full_until: float = 0.0
     _closed: bool = False
 
     def start(self) -> None:
@@ -217,10 +223,13 @@ class Committer:
         self._tasks = [asyncio.create_task(self._lane(), name=f"commit lane {no}") for no in range(self.lanes)]
 
     async def commit(self, change: Change) -> Result:
-        """The verdict on a change, once it is durable. Raises `Busy` when the queue is full."""
+        """The verdict on a change, once it is durable. Raises `Busy` when the queue or the disk is full."""
         if len(self._queue) >= self.queue_limit or self._closed:
             raise Busy("the commit queue is full")
-        done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if self._full_until > loop.time():
+            raise Busy("the database server's disk is full")
+        done: asyncio.Future[Result] = loop.create_future()
         self._queue.append((change, done))
         while self._sleeping:
             lane = self._sleeping.popleft()
@@ -281,6 +290,9 @@ class Committer:
                 await asyncio.sleep(random.random() * 0.02 * 2**attempt)
             except asyncio.CancelledError:
                 raise
+            except asyncpg.DiskFullError as full:
+                self._put_off(group, full)
+                return connection
             except Exception as malformed:
                 error = malformed  # One change cannot be written: find it by sending them one by one.
                 break
@@ -295,6 +307,13 @@ class Committer:
         elif not group[0][1].done():
             group[0][1].set_exception(error or RuntimeError("no answer"))
         return connection
+
+    def _put_off(self, group: list[tuple[Change, "asyncio.Future[Result]"]], full: asyncpg.DiskFullError) -> None:
+        """No change is to blame: one by one they would fare no better."""
+        self._full_until = asyncio.get_running_loop().time() + FULL_S
+        for _, done in group:
+            if not done.done():
+                done.set_exception(Busy(str(full)))
 
     def _answer(self, group: list[tuple[Change, "asyncio.Future[Result]"]], row: Any) -> None:
         self.groups += 1

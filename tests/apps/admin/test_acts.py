@@ -36,6 +36,9 @@ async def test_a_seller_adds_a_product_with_options(office: Office) -> None:
     for number, (colour, size) in enumerate([("red", "S"), ("red", "L"), ("grey", "S"), ("grey", "L")]):
         fields += [(f"of_{number}", colour), (f"of_{number}", size)]
     fields = [(name, "41000" if name == "price_3_web" else value) for name, value in fields]
+    unpriced = [(name, value) for name, value in fields if not name.startswith("price_2_")]
+    page = await seller.post(NEW, [*unpriced, ("act", "create")])
+    assert (page.status, "a price in at least one channel" in page.words) == (422, True)
     answer = await seller.post(NEW, [*fields, ("act", "create")])
     assert answer.status == 303, answer.words
     made = await catalog.product(db, UUID(answer.location.rpartition("/")[2]))

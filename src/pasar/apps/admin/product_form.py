@@ -129,6 +129,9 @@ async def create(visit: Visit) -> Response:
     if visit.text("act") != "create":
         rows = matrix(draft, list(mall_of(visit).channels), base)
         return _render(visit, draft._replace(rows=rows), {}, 2)
+    if draft.fields["state"] == "on_sale" and not all(any(row.prices.values()) for row in draft.rows):
+        missing = visit.language.say("Give every SKU a price in at least one channel, or keep the product as a draft.")
+        return _render(visit, draft, {"": missing}, 2, 422)
     try:
         commands = _commands(visit, draft)
         await _write(visit, *commands)

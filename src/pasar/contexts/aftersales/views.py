@@ -27,7 +27,7 @@ cases = View(
         ReturnRequested: """
             insert into aftersales.cases ("case", order_no, buyer, state, stores, requested_at)
             values (%(case)s, %(order_no)s, %(buyer)s, 'REFUND_REQUESTED',
-                    (select array_agg(distinct line ->> 'store') from jsonb_array_elements(%(lines)s::jsonb) line),
+                    array(select distinct line ->> 'store' from jsonb_array_elements(%(lines)s::jsonb) line order by 1),
                     %(at)s)""",
         ReturnApproved: _becomes("REFUND_APPROVED"),
         ReturnRejected: _becomes("REJECTED"),

@@ -46,7 +46,7 @@ orders = View(
         OrderPlaced: """
             insert into ordering.orders (order_no, buyer, stage, channel, stores, placed_at)
             values (%(order_no)s, %(buyer)s, 'PENDING_PAYMENT', %(channel)s,
-                    (select array_agg(distinct line ->> 'store') from jsonb_array_elements(%(lines)s::jsonb) line),
+                    array(select distinct line ->> 'store' from jsonb_array_elements(%(lines)s::jsonb) line order by 1),
                     %(placed_at)s)""",
         PaymentBegan: _reaches("PAYMENT_PROCESSING"),
         PaymentAttemptEnded: _reaches("PENDING_PAYMENT"),

@@ -1,8 +1,8 @@
 """Stores, channels, flags and the audit trail: what others ask platform, and what its routes do."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Generator, Iterable
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from pasar.kernel.bus import Bus
@@ -12,7 +12,6 @@ from pasar.kernel.shared_clock import ClockMovesForward, SharedClock
 from pasar.kernel.store import Reader
 from pasar.refusals import ChannelNotFound, ClockRefused, FlagNotFound, StoreNotFound
 
-from .channel import Outlet
 from .channel import channel as channels_decider
 from .contract import AuditEntry, Channel, CloseStore, Flag, KeptSearch, Store
 from .desk import desk as desk_decider
@@ -21,8 +20,25 @@ from .flag import is_on
 from .store import Shop
 from .store import store as stores_decider
 
+V = TypeVar("V", bound=Value)
 AUDIT_WINDOW = 5_000
 """How many events one page of the audit trail looks at: a rare one is found over several pages, none is slow."""
+
+
+class _Answers(Generic[V]):
+    """What streams show of themselves, by code: asked for when it is made, had when it is awaited, if it ever is. A
+    coroutine that a cancelled request leaves behind would complain."""
+
+    __slots__ = ("_answer", "_asked")
+
+    def __init__(self, db: Reader, decider: Decider[Any], codes: Iterable[str]) -> None:
+        assert decider.answer is not None
+        self._answer: Any = decider.answer
+        self._asked = db.states(decider, codes)
+
+    def __await__(self) -> Generator[Any, None, dict[str, V]]:
+        found = yield from self._asked.__await__()
+        return {code: shown for code, state in found.items() if (shown := self._answer(state)) is not None}
 
 
 async def store(db: Reader, code: str) -> Store:
@@ -35,11 +51,7 @@ async def store(db: Reader, code: str) -> Store:
 def stores(db: Reader, codes: Iterable[str]) -> Awaitable[dict[str, Store]]:
     """Those that exist, open or closed; as of now. Asked for at once, so that what is asked for beside it shares the
     statement."""
-    return _stores(db.states(stores_decider, codes))
-
-
-async def _stores(asked: Awaitable[dict[str, Shop]]) -> dict[str, Store]:
-    return {code: shop.store for code, shop in (await asked).items() if shop.store is not None}
+    return _Answers(db, stores_decider, codes)
 
 
 async def channel(db: Reader, code: str) -> Channel:
@@ -51,11 +63,7 @@ async def channel(db: Reader, code: str) -> Channel:
 
 def channels(db: Reader, codes: Iterable[str]) -> Awaitable[dict[str, Channel]]:
     """Those that exist; as of now. Asked for at once, as `stores` are."""
-    return _channels(db.states(channels_decider, codes))
-
-
-async def _channels(asked: Awaitable[dict[str, Outlet]]) -> dict[str, Channel]:
-    return {code: outlet.channel for code, outlet in (await asked).items() if outlet.channel is not None}
+    return _Answers(db, channels_decider, codes)
 
 
 async def listed(db: Reader, decider: Decider[Any], limit: int, after: str | None) -> list[Value]:
