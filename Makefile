@@ -51,8 +51,10 @@ test: $(LIBRARIES)
 	@$(PYTEST) $(ARGUMENTS)
 
 night: $(STAMP)
-	@LAB_SCALE=$${LAB_SCALE:-1} $(PYTEST) --timeout 3000 -m 'promise' $(ARGUMENTS)
-	@$(BIN)/python tests/twins/run.py
+	@export LAB_SCALE=$${LAB_SCALE:-1}; \
+	$(PYTEST) --timeout 3000 -m 'promise and not alone' $(ARGUMENTS); beside=$$?; \
+	$(PYTEST) --timeout 3000 -n 0 -m 'promise and alone' $(ARGUMENTS); alone=$$?; \
+	$(BIN)/python tests/twins/run.py; exit $$((beside + alone + $$?))
 
 drill: $(STAMP)
 	@exec $(BIN)/python -m pasar.apps.cli lab drill $(ARGUMENTS)

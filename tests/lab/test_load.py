@@ -31,6 +31,7 @@ def busy_town(
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(scale() < 1, reason=ALONE)
+@pytest.mark.alone
 @pytest.mark.promise("C1")
 async def test_goodput_holds_under_overload(busy_town: Town, proof: Evidence) -> None:
     async with reaching(busy_town.api) as target:
@@ -40,6 +41,7 @@ async def test_goodput_holds_under_overload(busy_town: Town, proof: Evidence) ->
 
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(scale() < 1, reason=ALONE)
+@pytest.mark.alone
 @pytest.mark.promise("C6")
 async def test_others_keep_their_share(busy_town: Town, proof: Evidence) -> None:
     async with reaching(busy_town.api) as target:
@@ -48,6 +50,7 @@ async def test_others_keep_their_share(busy_town: Town, proof: Evidence) -> None
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.alone
 @pytest.mark.promise("C6")
 async def test_other_skus_keep_their_share(town: Town, proof: Evidence) -> None:
     """A crowd wants one SKU; who wants another hardly notices. A machine that is busy is judged by seconds."""

@@ -32,6 +32,8 @@ _OF_OTHERS: dict[str | None, set[str]] = {
 }
 _PURE_KERNEL = {"messages", "free_text", "decider", "ledger", "money", "ids", "private"}
 
+_ARRAY = re.compile(r"(?<!any \()\b(?:array|array_agg|jsonb_agg|json_agg|string_agg)\s*\(", re.IGNORECASE)
+
 
 @cache
 def nodes(text: str) -> tuple[ast.AST, ...]:
@@ -178,6 +180,27 @@ def faults_of_size(path: str, text: str) -> list[str]:
 _MACHINE = re.compile(
     "|".join((r"/ho" r"me/\w", r"/ro" r"ot/\w", r"/Us" r"ers/\w", r"/wo" r"rk/\w", r"[A-Z]:\\" r"Users"))
 )
+
+
+def faults_of_order(path: str, text: str) -> list[str]:
+    """An array that a view keeps has an order of its own, or a rebuilt view would not be the live one byte for byte.
+    `any (array(…))` asks whether something is in it."""
+    if not path.endswith("/views.py"):
+        return []
+    return [
+        f"{path}:{text.count(chr(10), 0, found.start()) + 1} an array without an order"
+        for found in _ARRAY.finditer(text)
+        if "order by" not in _until_closed(text, found.end())
+    ]
+
+
+def _until_closed(text: str, begin: int) -> str:
+    depth = 1
+    for at in range(begin, len(text)):
+        depth += (text[at] == "(") - (text[at] == ")")
+        if not depth:
+            return text[begin:at].lower()
+    return text[begin:].lower()
 
 
 def faults_of_machine_paths(path: str, text: str) -> list[str]:

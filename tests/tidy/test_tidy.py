@@ -87,6 +87,10 @@ def test_files_and_functions_are_small() -> None:
     assert faults(rules.faults_of_size, written) == []
 
 
+def test_what_a_view_keeps_has_an_order() -> None:
+    assert faults(rules.faults_of_order, python_files("pasar/contexts")) == []
+
+
 def test_no_file_knows_the_machine_it_was_written_on() -> None:
     assert faults(rules.faults_of_machine_paths, all_texts()) == []
 
@@ -147,6 +151,7 @@ PLANTED = [
     (rules.faults_of_size, "src/a.py", "async def f():\n" + "    x = 1\n" * 60),
     (rules.faults_of_machine_paths, "README.md", "see /ho" + "me/kim/pasar"),
     (rules.faults_of_machine_paths, "a.py", "x = '/ro" + "ot/pasar'"),
+    (rules.faults_of_order, "pasar/contexts/a/views.py", "'(select array_agg(distinct x) from f(y) x order by 1)'"),
     (rules.faults_of_unfinished_work, "src/a.py", "# TO" + "DO later"),
     (rules.faults_of_unfinished_work, "src/a.py", "def f():\n    raise NotImplementedError"),
     (
@@ -176,6 +181,9 @@ GOOD = [
     (rules.faults_of_chance_and_time, "pasar/kernel/bus.py", "import time\nx = time.monotonic()\ny = clock.now()"),
     (rules.faults_of_chance_and_time, "pasar/kernel/bus.py", "from uuid import UUID\nfrom datetime import datetime"),
     (rules.faults_of_size, "src/a.py", "def f():\n" + "    x = 1\n" * 59),
+    (rules.faults_of_order, "pasar/contexts/a/views.py", "'array(select x from f(y) x order by x)'"),
+    (rules.faults_of_order, "pasar/contexts/a/facade.py", "'array(select x from f(y) x)'"),
+    (rules.faults_of_order, "pasar/contexts/a/views.py", "'where z = any (array(select x from y))'"),
     (rules.faults_of_machine_paths, "README.md", "see ~/pasar and https://example.org/work and /usr/bin"),
     (rules.faults_of_unfinished_work, "src/a.py", "# Todo lists are a feature; TO" + "DO(#12) has a number"),
     (rules.faults_of_unfinished_work, "src/a.py", "def hook(k):\n    if k: return k\n    raise NotImplementedError(k)"),

@@ -171,7 +171,8 @@ async def point_in_time(evidence: Evidence, seconds: int) -> None:
         archive.mkdir(mode=0o777)
         archive.chmod(0o777)
         server, again = Server(folder / "a"), Server(folder / "b")
-        server.configure(archive_mode="on", archive_timeout="30", archive_command=f"cp %p {archive}/%f")
+        copy = f"cp %p {archive}/%f.part && mv {archive}/%f.part {archive}/%f"
+        server.configure(archive_mode="on", archive_timeout="30", archive_command=copy)
         try:
             await in_thread(server.create)
             await in_thread(server.start)
