@@ -102,10 +102,11 @@ async def never(host: str, port: int) -> list[str]:
 
 
 def resolving(*answers: list[str]) -> Callable[[str, int], Awaitable[list[str]]]:
+    """One answer after another; the last one again and again."""
     left = list(answers)
 
     async def resolve(host: str, port: int) -> list[str]:
-        return left.pop(0)
+        return left.pop(0) if len(left) > 1 else left[0]
 
     return resolve
 

@@ -118,7 +118,10 @@ async def test_a_proof_holds_offline_and_fails_when_anything_in_it_is_changed(da
     await write(connection, "c", range(1, 2))
     for stream, versions in (("a", 11), ("b", 7)):
         for version in range(1, versions + 1):
-            proof = await prove(connection, 1, "toy.thing", stream, version)
+            try:
+                proof = await prove(connection, 1, "toy.thing", stream, version)
+            except ValueError:
+                pytest.fail("what PostgreSQL hashes for an event is not what its proof says")
             assert check_proof(decode(encode(proof), Proof), AnchorFile(tmp_path / "anchors").read())
             assert f'"{stream}", {version}' in proof.leaf
     with pytest.raises(NotSealed):

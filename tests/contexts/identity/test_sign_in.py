@@ -144,7 +144,7 @@ async def test_a_refresh_token_is_good_once(people: People) -> None:
     assert len({joined["refresh_token"], first.json["refresh_token"], second.json["refresh_token"]}) == 3
     people.clock.set(people.clock.now() + timedelta(minutes=1))
     stolen = await people.ask("POST", "/api/v1/sessions/refresh", {"refresh_token": first.json["refresh_token"]})
-    assert (stolen.status, stolen.json["code"]) == (401, 4006)
+    assert (stolen.status, stolen.json.get("code")) == (401, 4006)
     after = await people.ask("POST", "/api/v1/sessions/refresh", {"refresh_token": second.json["refresh_token"]})
     assert (after.status, after.json["code"]) == (401, 4006)
     assert await people.dies(second.json["access_token"])
