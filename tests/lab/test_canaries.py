@@ -98,7 +98,7 @@ async def dump(town: Town, into: Path) -> None:
 
 @pytest.mark.requirement("S0-112", "S0-113", "S2-096")
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.promise("D13", "E1")
 async def test_canaries_are_nowhere(bare_town: tuple[Town, Path], proof: Evidence, tmp_path: Path) -> None:
     town, home = bare_town

@@ -3,6 +3,7 @@ also when one of them is killed in the middle."""
 
 import asyncio
 import itertools
+import random
 import sys
 import uuid
 from collections import Counter
@@ -65,6 +66,7 @@ class Buyer:
         self.lanes, self.who, self.sku = itertools.cycle(lanes[number % 2 :] + lanes[: number % 2]), who, sku
         self.device = {"X-Device-Id": f"device-{number // SHARE_A_DEVICE}"}
         self.order_no, self.outcome = "", ""
+        self.patience = random.Random(number)
 
     async def shop(self) -> None:
         while not self.outcome:
@@ -96,7 +98,9 @@ class Buyer:
                 continue
             if answer.status not in (429, 500, 502, 503, 504) and answer.code != 3002:
                 return answer
-            await asyncio.sleep(0.2)
+            # As it is asked to, and not all at the same moment: thousands who knock five times a second are a flood.
+            again_s = float(answer.headers.get("retry-after", "0.2"))
+            await asyncio.sleep(again_s * (0.5 + self.patience.random()))
 
 
 async def prepare(target: Target, skus: list[str], units: int) -> None:
@@ -134,7 +138,7 @@ async def in_the_books(town: Town, skus: list[str]) -> tuple[Counter[str], list[
 @pytest.mark.promise("A1", "B1")
 @pytest.mark.requirement("S1-246")
 async def test_two_lanes_sell_exactly_what_there_is_though_one_is_killed(laned_town: Town, proof: Evidence) -> None:
-    units = proof.number(1_000, least=10)
+    units = proof.number(400, least=10)
     async with reaching(laned_town.api) as target:
         skus = [await target.sell(units) for _ in range(SKUS)]
         await prepare(target, skus, units)
