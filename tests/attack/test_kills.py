@@ -15,7 +15,7 @@ import pytest
 from journeys.town import Town
 from pasar.apps.deployment import Addresses
 from pasar.apps.lab.buyers import Buyers, Lost, reconcile
-from pasar.apps.lab.evidence import Evidence
+from pasar.apps.lab.evidence import Evidence, scale
 from pasar.apps.lab.nemesis import Act, Fault, Flood, Nemesis, plan, served
 from pasar.apps.lab.target import Caller, NotAsExpected, Reply, Target, reaching, until
 from pasar.kernel.embedded import EmbeddedServer
@@ -106,7 +106,7 @@ def tend(town: Town) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(3000 if scale() >= 1 else 400)
 @pytest.mark.promise("A1", "B1", "B2")
 @pytest.mark.parametrize(
     ("menu", "faults", "seed"), [(SERVERS, 300, 11), (DATABASE, 200, 12)], ids=["servers", "database"]
