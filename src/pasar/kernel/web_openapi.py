@@ -18,6 +18,7 @@ from .web_refusals import (
     InvalidIdempotencyKey,
     InvalidRequest,
     PayloadTooLarge,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     UnsupportedMediaType,
@@ -70,7 +71,8 @@ _PARAMETERS: dict[str, Any] = {
 _KEY = {
     "name": "X-Idempotency-Key", "in": "header", "example": "0198c5a0-3f5e-7c44-9b1e-5a2f0d1c7e88",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x20-\\x7e]+$"},
-    "description": "names this intent: a repeat gets the first answer, byte for byte. Idempotency-Key means the same",
+    "description": "names this intent: a repeat gets the first answer, byte for byte. Idempotency-Key means the same,"
+    " and so does `idempotency_key` in a JSON body",
 }  # fmt: skip
 
 
@@ -176,7 +178,9 @@ def is_cached(route: Route) -> bool:
 
 def refusals_of(route: Route) -> list[type[Refused]]:
     """All that a route may refuse with: what it declares, and what HTTP itself adds."""
-    found: list[type[Refused]] = [UnsupportedVersion, InvalidRequest, InternalError, Unavailable, Unauthenticated]
+    found: list[type[Refused]] = [
+        UnsupportedVersion, InvalidRequest, InternalError, Unavailable, Unauthenticated, TooManyRequests
+    ]  # fmt: skip
     if route.policy.name != "anyone":
         found.append(Forbidden)
     if "cursor" in route.plan.fields:
@@ -222,7 +226,7 @@ def _parameters(route: Route, types: _Types) -> list[dict[str, Any]]:
     if not route.writes and "after" not in route.plan.fields:
         found.append({"$ref": "#/components/parameters/After"})
     if route.key != "none":
-        found.append({**_KEY, "required": route.key == "required"})
+        found.append({**_KEY, "required": route.key == "required" and not route.plan.takes_key})
     shared = ("RequestId", "CorrelationId", "AcceptVersion")
     return found + [{"$ref": f"#/components/parameters/{name}"} for name in shared]
 
