@@ -14,6 +14,8 @@ import httptools
 
 IN_TIME_S = 2.0
 """An answer that comes later helps nobody."""
+PATIENCE_S = 10.0
+LOOK_S = 0.25
 CONNECTIONS = 1500
 
 
@@ -45,22 +47,33 @@ class Wanted(NamedTuple):
     make: Callable[[], bytes]
 
 
-class _Connection(asyncio.Protocol):
-    """One keep-alive connection, one request at a time."""
+class _Request(NamedTuple):
+    """`at` is the instant at which it is due, `due_s` the same after the start. `done` hears the answer."""
 
-    def __init__(self) -> None:
-        self.closed = False
-        self._waiting: asyncio.Future[tuple[int, bool]] | None = None
+    wanted: Wanted
+    at: float
+    due_s: float
+    done: "asyncio.Future[Answer] | None"
+
+
+class _Connection(asyncio.Protocol):
+    """One keep-alive connection, one request at a time. No task waits for an answer: at ten times what a server can
+    take, on the same cores, the load must cost next to nothing."""
+
+    def __init__(self, load: "Load") -> None:
+        self._load = load
         self._parser = httptools.HttpResponseParser(self)
         self._retry_after = False
+        self.closed = False
+        self.request: _Request | None = None
+        self.sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result((0, False))
+        self._load.lost(self)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -69,100 +82,134 @@ class _Connection(asyncio.Protocol):
         self._retry_after = self._retry_after or name.lower() == b"retry-after"
 
     def on_message_complete(self) -> None:
-        status, waiting = self._parser.get_status_code(), self._waiting
-        self._parser = httptools.HttpResponseParser(self)
-        if waiting is not None and not waiting.done():
-            waiting.set_result((status, self._retry_after))
+        status, self._parser = self._parser.get_status_code(), httptools.HttpResponseParser(self)
+        self._load.answered(self, status, self._retry_after)
 
-    def send(self, data: bytes) -> "asyncio.Future[tuple[int, bool]]":
-        self._retry_after = False
-        self._waiting = asyncio.get_running_loop().create_future()
-        self.transport.write(data)
-        return self._waiting
+    def send(self, request: _Request) -> None:
+        self.request, self._retry_after, self.sent = request, False, perf_counter()
+        self.transport.write(request.wanted.make())
 
 
 class Load:
-    """`run` at a rate for so long; all answers are kept."""
+    """`run` at a rate for so long; all answers are kept. Who finds no free connection waits for one, as long as people
+    do; status 0 stands for no answer."""
 
     def __init__(self, api: str, wanted: Sequence[Wanted], seed: int) -> None:
         where = urlsplit(api)
         self._address = where.hostname or "127.0.0.1", where.port or 80
         self._wanted, self._chance = wanted, random.Random(seed)
-        self._free: deque[_Connection] = deque()
-        self._open = 0
-        self._queue: deque[asyncio.Future[_Connection]] = deque()
+        self._free: list[_Connection] = []
+        self._busy: set[_Connection] = set()
+        self._backlog: deque[_Request] = deque()
+        self._open = self._left = 0
+        self._none_left = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._patience: asyncio.Task[None] | None = None
         self.answers: list[Answer] = []
-        self.unsent = 0
 
     async def run(self, per_second: float, seconds: float, *, start_s: float = 0.0) -> None:
         """Poisson arrivals. `start_s` is added to when each was due, so that phases follow each other."""
-        began, due, running = perf_counter(), 0.0, set[asyncio.Task[None]]()
-        shares = [one.share for one in self._wanted]
+        began, due, number = perf_counter(), 0.0, 0
+        kinds = self._chance.choices(self._wanted, [one.share for one in self._wanted], k=10_007)
         while (due := due + self._chance.expovariate(per_second)) < seconds:
+            number += 1
             ahead = due - (perf_counter() - began)
             if ahead > 0.001:
                 await asyncio.sleep(ahead)
-            elif not int(due * per_second) % 50:
+            elif not number % 20:
                 await asyncio.sleep(0)
-            one = self._chance.choices(self._wanted, shares)[0]
-            task = asyncio.ensure_future(self._one(one, began, due, start_s))
-            running.add(task)
-            task.add_done_callback(running.discard)
-        await asyncio.gather(*running)
+            self._arrive(_Request(kinds[number % len(kinds)], began + due, start_s + due, None))
+        while self._left:
+            self._none_left.clear()
+            await self._none_left.wait()
 
-    async def _one(self, wanted: Wanted, began: float, due: float, start_s: float) -> None:
-        connection: _Connection | None = None
-        try:
-            async with asyncio.timeout(10):
-                connection = await self._take()
-                sent = perf_counter()
-                status, retry_after = await connection.send(wanted.make())
-        except (TimeoutError, OSError):
-            if connection is not None:  # Its answer may still come: whoever is next takes a new one.
-                connection.transport.abort()
-                self._open -= 1
-                await self._refill()
-            self.answers.append(Answer(wanted.kind, start_s + due, 0, 10.0, 10.0, False))
-            return
-        now = perf_counter()
-        self._give(connection)
-        self.answers.append(Answer(wanted.kind, start_s + due, status, now - began - due, now - sent, retry_after))
+    async def ask(self, wanted: Wanted) -> Answer:
+        """One request now."""
+        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._arrive(_Request(wanted, perf_counter(), 0.0, done))
+        return await done
 
-    async def _take(self) -> _Connection:
+    def _arrive(self, request: _Request) -> None:
+        self._patience = self._patience or asyncio.ensure_future(self._give_up())
+        self._left += 1
         while self._free:
             connection = self._free.pop()
             if not connection.closed:
-                return connection
-            self._open -= 1
+                self._busy.add(connection)
+                connection.send(request)
+                return
+        self._backlog.append(request)
+        self._open_one_more()
+
+    def _open_one_more(self) -> None:
         if self._open < CONNECTIONS:
             self._open += 1
-            _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
-            return connection
-        waiting: asyncio.Future[_Connection] = asyncio.get_running_loop().create_future()
-        self._queue.append(waiting)
-        return await waiting
+            task = asyncio.ensure_future(self._connect())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _refill(self) -> None:
-        """A new connection in place of one that was given up, if somebody waits for one."""
-        if any(not waiting.done() for waiting in self._queue) and self._open < CONNECTIONS:
-            self._open += 1
-            try:
-                _, connection = await asyncio.get_running_loop().create_connection(_Connection, *self._address)
-            except OSError:
-                self._open -= 1
-                return
-            self._give(connection)
+    async def _connect(self) -> None:
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: _Connection(self), *self._address
+            )
+        except OSError:
+            self._open -= 1  # Tried again when the next request comes, or the next look finds somebody waiting.
+            return
+        self._next(connection)
 
-    def _give(self, connection: _Connection) -> None:
-        while self._queue:
-            waiting = self._queue.popleft()
-            if not waiting.done():
-                waiting.set_result(connection)
-                return
-        self._free.append(connection)
+    def _next(self, connection: _Connection) -> None:
+        if self._backlog:
+            self._busy.add(connection)
+            connection.send(self._backlog.popleft())
+        else:
+            self._free.append(connection)
+
+    def answered(self, connection: _Connection, status: int, retry_after: bool) -> None:
+        """Called by the connection."""
+        request, connection.request = connection.request, None
+        self._busy.discard(connection)
+        if request is not None:
+            now = perf_counter()
+            self._note(request, status, now - request.at, now - connection.sent, retry_after)
+        if not connection.transport.is_closing():
+            self._next(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        """Called by the connection."""
+        self._open -= 1
+        self._busy.discard(connection)
+        request, connection.request = connection.request, None
+        if request is not None:
+            self._note(request, 0, PATIENCE_S, PATIENCE_S, False)
+        if self._backlog:
+            self._open_one_more()
+
+    def _note(self, request: _Request, status: int, took_s: float, served_s: float, retry_after: bool) -> None:
+        answer = Answer(request.wanted.kind, request.due_s, status, took_s, served_s, retry_after)
+        self.answers.append(answer)
+        if request.done is not None and not request.done.done():
+            request.done.set_result(answer)
+        self._left -= 1
+        if not self._left:
+            self._none_left.set()
+
+    async def _give_up(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            over = perf_counter() - PATIENCE_S
+            while self._backlog and self._backlog[0].at < over:
+                self._note(self._backlog.popleft(), 0, PATIENCE_S, PATIENCE_S, False)
+            for connection in [one for one in self._busy if one.sent < over]:
+                connection.transport.abort()  # Its answer may still come: whoever is next takes another one.
+            if self._backlog:
+                self._open_one_more()
 
     def close(self) -> None:
-        for connection in self._free:
+        """No more requests."""
+        for task in (*self._tasks, *([self._patience] if self._patience else [])):
+            task.cancel()
+        for connection in (*self._free, *self._busy):
             connection.transport.abort()
 
 
@@ -215,8 +262,7 @@ async def capacity(api: str, wanted: Sequence[Wanted], seed: int, *, seconds: fl
 
     async def client() -> None:
         while perf_counter() < ends:
-            began = perf_counter()
-            await load._one(chance.choices(wanted, shares)[0], began, 0.0, 0.0)
+            await load.ask(chance.choices(wanted, shares)[0])
 
     await asyncio.gather(*(client() for _ in range(clients)))
     load.close()

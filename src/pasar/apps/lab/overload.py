@@ -9,18 +9,19 @@ from .load import Answer, Load, Phase, Wanted, capacity, percentile, phase
 from .target import Caller, NotAsExpected, Target, order
 
 
-async def shopping(target: Target, *, units: int = 1_000_000, guests: int = 64) -> list[Wanted]:
-    """A mix of checkout and browsing, by so many guests."""
+async def shopping(target: Target, *, units: int = 1_000_000, guests: int = 1_000) -> list[Wanted]:
+    """A mix of checkout and browsing, by so many guests: so many that no one of them asks for more than one may."""
     sku, people = await target.sell(units), await target.guests(guests)
     turns = itertools.cycle(people)
     heads = {who.id: order(who, sku) for who in people}
+    pages = [browse(target.api, "/api/v1/products", who) for who in people]
+    page = itertools.cycle(pages)
 
     def checkout() -> bytes:
         who = next(turns)
         return kept(request(target.api, "POST", "/api/v1/orders/create", heads[who.id], who, uuid.uuid4().hex))
 
-    page = browse(target.api, "/api/v1/products", next(turns))
-    return [Wanted("checkout", 0.5, checkout), Wanted("browse", 0.5, lambda: page)]
+    return [Wanted("checkout", 0.5, checkout), Wanted("browse", 0.5, lambda: next(page))]
 
 
 def kept(data: bytes) -> bytes:
