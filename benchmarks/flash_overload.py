@@ -1,6 +1,8 @@
-"""Once, ten times, once the load that an API process can take: what is left of its goodput, second by second."""
+"""Once, twice, four times, ten times, once the load that an API process can take: what is left of its goodput, second by
+second."""
 
 import itertools
+from time import perf_counter
 from typing import Any
 
 import uvloop
@@ -12,7 +14,9 @@ from benchmarks.shop import fill
 from pasar.apps.lab.load import Answer, Load, Wanted, capacity, phase
 
 PORT = 18664
-CALM_S, STORM_S, TIMES, SEED = 10.0, 15.0, 10.0, 7
+SPAN_S, SEED = 10.0, 7
+TIMES = 0.8, 2, 4, 10, 0.8, 0.8
+"""The load of each span, in parts of what the process can take; the last but one is the time to recover."""
 
 
 def _wanted(members: Members) -> list[Wanted]:
@@ -26,17 +30,20 @@ async def _measured(members: Members) -> dict[str, Any]:
     api, wanted = f"http://127.0.0.1:{PORT}", _wanted(members)
     await capacity(api, wanted, SEED)  # Warms up.
     most = await capacity(api, wanted, SEED, seconds=5)
-    running = Load(api, wanted, SEED)
-    await running.run(most * 0.8, CALM_S)
-    await running.run(most * TIMES, STORM_S, start_s=CALM_S)
-    await running.run(most * 0.8, 2 * CALM_S, start_s=CALM_S + STORM_S)
+    running, phases, took = Load(api, wanted, SEED), [], []
+    for number, times in enumerate(TIMES):
+        began = perf_counter()
+        await running.run(most * times, SPAN_S, start_s=number * SPAN_S)
+        took.append(perf_counter() - began)
     running.close()
-    end, last = CALM_S + STORM_S, 3 * CALM_S + STORM_S
-    spans = {"0.8 ×": (0, CALM_S), "10 ×": (CALM_S, end), "0.8 × afterwards, from 10 s on": (end + CALM_S, last)}
-    phases = [phase(name, running.answers, *span)._asdict() for name, span in spans.items()]
+    for number, times in enumerate(TIMES):
+        if number != len(TIMES) - 2:
+            name = f"{times:g} ×" + (", from 10 s afterwards on" if number == len(TIMES) - 1 else "")
+            found = phase(name, running.answers, number * SPAN_S, (number + 1) * SPAN_S)
+            phases.append({**found._asdict(), "behind_s": round(took[number] - SPAN_S, 1)})
     for row in phases:
         print(row, flush=True)
-    return {"capacity": round(most), "phases": phases, "curve": _curve(running.answers, int(last))}
+    return {"capacity": round(most), "phases": phases, "curve": _curve(running.answers, int(len(TIMES) * SPAN_S))}
 
 
 def _curve(answers: list[Answer], last: int) -> list[dict[str, Any]]:
