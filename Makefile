@@ -12,12 +12,13 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 ARGUMENTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check night drill promises twins fmt bench bench-flash bench-growth docs lock libraries screenshots clean
+.PHONY: help run test test-server check night drill promises twins fmt bench bench-flash bench-growth docs lock libraries screenshots clean
 
 help:
 	@echo 'make run    start the demo mall: database, API, worker, simulators (Ctrl-C stops all)'
 	@echo 'make check  format, lint, types, import rules, fast tests'
 	@echo 'make test   every test'
+	@echo 'make test-server  kernel and contexts on a PostgreSQL of your own: PASAR_TEST_DATABASE_URL, or the local one'
 	@echo 'make night  the checkers of docs/promises.md with their full numbers (an hour)'
 	@echo 'make drill  failover, point-in-time restore, faults and soak, by docs/operations/'
 	@echo 'make twins  known-bad changes of the product, each of which a test must find'
@@ -49,6 +50,11 @@ check: $(LIBRARIES)
 
 test: $(LIBRARIES)
 	@$(PYTEST) $(ARGUMENTS)
+
+# One worker: a long transaction of a test anywhere in a server holds back whoever follows a log in it.
+test-server: $(LIBRARIES)
+	@PASAR_TEST_DATABASE_URL=$${PASAR_TEST_DATABASE_URL:-postgresql://postgres@127.0.0.1:5432/postgres} \
+	$(PYTEST) -n 1 -m 'not slow' tests/kernel tests/contexts $(ARGUMENTS)
 
 night: $(STAMP)
 	@export LAB_SCALE=$${LAB_SCALE:-1}; \

@@ -110,6 +110,7 @@ def start_server() -> TestServer:
 async def _lets_in(dsn: str, role: str) -> bool:
     """Whether the server trusts whoever says to be `role`; else tests act as it by an option of the connection."""
     async with _connected(dsn) as connection:
+        await connection.execute("select pg_advisory_lock(hashtext('roles of tests'))")  # All workers begin at once.
         await prepare_roles(connection)
     try:
         connection = await asyncpg.connect(with_login(dsn, role))
