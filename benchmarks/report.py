@@ -21,7 +21,7 @@ def write(results: dict[str, Any], folder: Path) -> None:
         f"Made by `make bench` on {results['machine']}; {results['seconds_each']:.0f} s each. Latencies in milliseconds.",
         "Worker, views and sealer run beside; *lag* is how long they needed to be done when the load ended (a figure",
         "counts where it is at most 1 s). Everything shares the machine's cores: server, worker, PostgreSQL and the",
-        "load generator. `results.json` has all figures.",
+        "load generator. `results.json` has all figures; what was wanted, and where the time goes: [profile.md](profile.md).",
         "",
     ]
     if "kernel" in results:
