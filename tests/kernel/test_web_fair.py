@@ -13,10 +13,11 @@ from kernel.toy_web import Shop, open_shop
 from pasar.kernel.access import anyone, signed_in
 from pasar.kernel.messages import Answer
 from pasar.kernel.rates import LocalRates
+from pasar.kernel.settings_kernel import LimitsSettings
 from pasar.kernel.store import Reader
 from pasar.kernel.web import route
 from pasar.kernel.web_app import Web
-from pasar.kernel.web_fair import Fairness, LimitsSettings
+from pasar.kernel.web_fair import Fairness
 from pasar.kernel.web_lanes import Lanes, Turns
 from postgres import TestDatabase
 

@@ -118,6 +118,25 @@ class FollowersSettings(Section, frozen=True):
     ] = 300
 
 
+class LimitsSettings(Section, frozen=True):
+    """How much one buyer and one network address may ask for."""
+
+    person_per_s: Annotated[
+        int, Meta(ge=0, le=100_000, description="Requests a second of one guest or member; 0: no limit.")
+    ] = 100
+    person_burst: Annotated[int, Meta(ge=1, le=1_000_000, description="How many of these at once.")] = 300
+    address_per_s: Annotated[
+        int,
+        Meta(
+            ge=0, le=1_000_000, description="The same of one network address; 0: no limit, for a proxy in front has it."
+        ),
+    ] = 0
+    address_burst: Annotated[int, Meta(ge=1, le=10_000_000, description="How many of these at once.")] = 1000
+    share_percent: Annotated[
+        int, Meta(ge=1, le=100, description="The most places of a lane that one account has at once, in percent.")
+    ] = 25
+
+
 class TokensSettings(Section, frozen=True):
     """What proves who somebody is."""
 
@@ -173,6 +192,7 @@ register("server", ServerSettings, profiles={"traceable": {"idempotency_on_every
 register("commit", CommitSettings)
 register("followers", FollowersSettings)
 register("tokens", TokensSettings)
+register("limits", LimitsSettings)
 register("outgoing", OutgoingSettings)
 register("log", LogSettings)
 register("telemetry", TelemetrySettings, aliases={"OTEL_EXPORTER_OTLP_ENDPOINT": "endpoint"})

@@ -7,13 +7,10 @@ import and export; their share of a lane binds them, too.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
-
-from msgspec import Meta
 
 from .access import Principal
 from .rates import LocalRates, Rate, Rates
-from .settings import Section, register
+from .settings_kernel import LimitsSettings
 from .web import Lane
 from .web_lanes import Gate
 from .web_refusals import TooManyRequests
@@ -21,28 +18,6 @@ from .web_refusals import TooManyRequests
 BUYERS = ("guest", "member")
 LEAST = 8
 """Places of a lane that everybody may have at once, however few there are."""
-
-
-class LimitsSettings(Section, frozen=True):
-    """How much one buyer and one network address may ask for."""
-
-    person_per_s: Annotated[
-        int, Meta(ge=0, le=100_000, description="Requests a second of one guest or member; 0: no limit.")
-    ] = 100
-    person_burst: Annotated[int, Meta(ge=1, le=1_000_000, description="How many of these at once.")] = 300
-    address_per_s: Annotated[
-        int,
-        Meta(
-            ge=0, le=1_000_000, description="The same of one network address; 0: no limit, for a proxy in front has it."
-        ),
-    ] = 0
-    address_burst: Annotated[int, Meta(ge=1, le=10_000_000, description="How many of these at once.")] = 1000
-    share_percent: Annotated[
-        int, Meta(ge=1, le=100, description="The most places of a lane that one account has at once, in percent.")
-    ] = 25
-
-
-register("limits", LimitsSettings)
 
 
 class Fairness:
