@@ -14,12 +14,13 @@ from typing import Any
 from .access import Principal, anonymous
 from .bus import Bus, Context, Core
 from .messages import FieldError, Refusal, Refused
+from .settings_kernel import LimitsSettings
 from .web import Route, routes_in
 from .web_answers import JSON, Headers, Reply, problem
 from .web_early import EarlyRefusals
 from .web_encode import answered, position_header, stored_reply
 from .web_failures import failed_reply, refused_reply
-from .web_fair import Fairness, LimitsSettings
+from .web_fair import Fairness
 from .web_input import json_body, path_values, query_value
 from .web_keys import STORED, InFlight, Twin, key_of, missing_key, request_hash
 from .web_lanes import Deadlines, Lanes, Turns
@@ -135,7 +136,8 @@ class Web:
         """Within the lane of the route and the time that it has."""
         gate = self.lanes.gates[route.lane]
         self.lanes.enter(gate)
-        task = self._deadlines.begin(route.timeout_s)
+        loop = asyncio.get_running_loop()
+        began, task = loop.time(), self._deadlines.begin(route.timeout_s)
         try:
             await self._turns.take(urgent=route.lane == "checkout")
             return await self._serve(route, texts, request, receive)
@@ -146,6 +148,9 @@ class Web:
         finally:
             self._deadlines.end(task)
             self.lanes.leave(gate)
+            if route.gauge:
+                now = loop.time()
+                self.lanes.took(now, now - began)
 
     def _name(self, request: Request) -> None:
         """Take over the client's ids, or make them."""
@@ -307,10 +312,10 @@ def _context(route: Route, who: Principal, request: Request, key: str | None) ->
 async def _refused_with_key(error: Refused, bus: Bus, route: Route, request: Request) -> Reply:
     """The first answer of this key again, if there was one; else this refusal is stored as its answer, so that a late
     repeat of "sold out" cannot succeed. What may be put right under the same key (400, 401, 403, 429) is not stored."""
-    if bus.replayed or await bus.recall() is not None:
-        return await stored_reply(bus, route)
     refusal = Refusal.of(error)
-    if refusal.status not in STORED:
-        return refused_reply(error, request)
-    await bus.remember(refusal.status, problem(refusal, request.request_id.decode()))
+    if not bus.replayed:
+        if refusal.status in STORED:
+            await bus.remember(refusal.status, problem(refusal, request.request_id.decode()))
+        elif await bus.recall() is None:
+            return refused_reply(error, request)
     return await stored_reply(bus, route)

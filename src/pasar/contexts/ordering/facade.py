@@ -70,6 +70,7 @@ from .order import order as order_decider
 from .settings import OrderingSettings
 from .shown import details, is_visible, moments, quoted
 from .soft import named_batches, soonest_first
+from .sold_out import lacking, sold_out
 
 METADATA_BYTES = 8_192
 EVERYWHERE = ("admin", "finance", "warehouse")
@@ -152,6 +153,8 @@ async def _place(
     """`stores`: whose goods the caller may sell; None: all."""
     check_metadata(wish.metadata)
     contact = contact_of(wish)
+    if not also and stores is None:  # What an order takes over of a cart may be the last unit.
+        await sold_out(bus).refuse(bus.db, wish.items)
     settings, now = bus.settings.section(OrderingSettings), bus.now()
     question = question_of(settings, wish.channel, wish.items, wish.coupon_ids, wish.points, wish.uid)
     if agreed:
@@ -202,8 +205,8 @@ async def _said_how_many(bus: Bus, refused: InsufficientStock, quote: Quote) -> 
     ]
     if not short:
         return refused
-    said = "; ".join(f"of {one['sku']} there are {one['available']}, not {one['wanted']}" for one in short)
-    return InsufficientStock(said, short=short)
+    sold_out(bus).note(bus.context.tenant, [line["sku"] for line in short])
+    return lacking(short)
 
 
 def _named(command: Command, order_no: str) -> Command:
