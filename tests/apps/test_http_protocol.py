@@ -1,4 +1,4 @@
-"""An answer is one write to its connection, and nothing of it is lost or held back."""
+"""An answer is one write to its connection, and nothing of it is lost or held back; new connections do not wait."""
 
 import asyncio
 import socket
@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import uvicorn
+import uvloop
 
+from pasar.apps.api import listeners
 from pasar.apps.http_protocol import AT_ONCE, Http, _Joining
 
 BIG = b"x" * 1_000_000
@@ -107,3 +109,31 @@ def test_answers_arrive_whole_one_after_the_other(loop: str) -> None:
         found = asyncio.run(all_of_it())
     stream = b"/stream3\r\none\r\n3\r\ntwo\r\n5\r\nthree\r\n0\r\n\r\n"
     assert found == [b"short", BIG, stream, b"short"]
+
+
+@pytest.mark.promise("C1")
+def test_a_busy_process_accepts_many_connections_a_round() -> None:
+    """Whoever comes while all are busy must not wait for as many rounds as there are people before them."""
+    people = 256
+
+    async def accepted_within() -> int:
+        loop, made = asyncio.get_running_loop(), 0
+
+        class Met(asyncio.Protocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                nonlocal made
+                made += 1
+                transport.close()
+
+        with socket.create_server(("127.0.0.1", 0), backlog=people) as listening:
+            servers = [await loop.create_server(Met, sock=one, backlog=people) for one in listeners(listening)]
+            callers = [socket.create_connection(listening.getsockname()) for _ in range(people)]
+            rounds = 0
+            while made < people and rounds < 2 * people:
+                rounds += 1
+                await asyncio.sleep(0)
+            for one in (*servers, *callers):
+                one.close()
+        return rounds
+
+    assert uvloop.run(accepted_within()) < people // 8

@@ -28,6 +28,7 @@ from pasar.kernel.clock import SystemClock
 from pasar.kernel.module import Module
 from pasar.kernel.rates import LocalRates, RedisRates
 from pasar.kernel.redis_link import RedisLink
+from pasar.kernel.settings_kernel import LimitsSettings
 from pasar.kernel.shared_clock import SharedClock
 from pasar.kernel.store import Recorded
 from pasar.kernel.tail import Tail
@@ -36,7 +37,7 @@ from pasar.kernel.throttle import Throttle
 from pasar.kernel.tokens import OLD_KEY_S, SKEW_S, KeyRing, Revocations, Tokens, authenticator
 from pasar.kernel.web import Lane
 from pasar.kernel.web_app import Web
-from pasar.kernel.web_fair import Fairness, LimitsSettings
+from pasar.kernel.web_fair import Fairness
 from pasar.kernel.web_lanes import Lanes
 from pasar.kernel.web_system import Check, observe, system_routes
 from pasar.kernel.worker import lag
@@ -233,6 +234,11 @@ def _checks(core: Core, tail: Tail) -> dict[str, Check]:
     return {"database": database, "views": views, "tail": log_tail}
 
 
+ACCEPTS = 32
+"""libuv accepts one connection a round of each descriptor that it listens on: in a busy process, whose rounds take ten
+milliseconds, thousands would wait for many seconds."""
+
+
 class PortTaken(Exception):
     """Something listens on that port already."""
 
@@ -262,6 +268,11 @@ def _reserved(host: str, port: int, *, shared: bool) -> socket.socket:
     return made
 
 
+def listeners(listening: socket.socket) -> list[socket.socket]:
+    """The socket and copies of it, by which one round of the event loop accepts `ACCEPTS` connections."""
+    return [listening, *(listening.dup() for _ in range(ACCEPTS - 1))]
+
+
 def _serve_one(make: Callable[[], Api], host: str, port: int, listening: socket.socket) -> None:
     api = make()
     config = uvicorn.Config(
@@ -270,7 +281,7 @@ def _serve_one(make: Callable[[], Api], host: str, port: int, listening: socket.
         timeout_keep_alive=api.keep_alive_s, backlog=2048,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    server.run(sockets=[listening])
+    server.run(sockets=listeners(listening))
     if not server.started:
         raise SystemExit(3)
 

@@ -53,6 +53,7 @@ class Route:
     tags: tuple[str, ...]
     deprecated: bool
     lane: Lane
+    gauge: bool
     body_limit: int
     timeout_s: float
     links: Mapping[str, Any]
@@ -85,6 +86,7 @@ def route(
     tags: Iterable[str] | None = None,
     deprecated: bool = False,
     lane: Lane | None = None,
+    gauge: bool = False,
     body_limit: int = MEBIBYTE,
     timeout_s: float = 10.0,
     links: Mapping[str, Any] | None = None,
@@ -94,7 +96,8 @@ def route(
     """Declare a route; the function stays as it is and carries the declaration as `.route`.
 
     `key`: whether a write takes an idempotency key (optional when not said). `raw`: the handler reads
-    `request.body` itself, whatever its media type. `lane`: see `Lane`. `links`: OpenAPI links of the answer, by name:
+    `request.body` itself, whatever its media type. `lane`: see `Lane`. `gauge`: it waits for nobody outside, so
+    that the time it takes tells how busy the process is. `links`: OpenAPI links of the answer, by name:
     {"operationId": …, "parameters": {…}}. `accepts` documents the media types of a raw body.
     """
 
@@ -129,6 +132,7 @@ def route(
             tags=tuple(tags) if tags is not None else (context_of(handler.__module__),),
             deprecated=deprecated,
             lane=lane or ("cart" if writes else "browse"),
+            gauge=gauge,
             body_limit=body_limit,
             timeout_s=timeout_s,
             links=dict(links or {}),

@@ -2,6 +2,9 @@
 
 Each lane has a most of its own, and is closed when the process as a whole has as much as `until` to do: so, under
 load, jobs go first, then reports, browsing and carts, and checkout goes last.
+
+How much is too much nobody can know beforehand. Where writes come to take longer than `Pace.TARGET_S`, all lanes close
+earlier, for those who were let in to be served in time; when they are quick again, the lanes open step by step.
 """
 
 import asyncio
@@ -27,6 +30,11 @@ class Gate:
     """Whether it neither closes with the others nor counts for them."""
     running: int = 0
     refused: int = 0
+    closes_at: int = 0
+    """`until`, as far as the pace allows."""
+
+    def __post_init__(self) -> None:
+        self.closes_at = self.until
 
 
 DEFAULTS: dict[Lane, tuple[int, int]] = {
@@ -39,6 +47,35 @@ DEFAULTS: dict[Lane, tuple[int, int]] = {
 }
 
 
+class Pace:
+    """What part of the places a process can fill and still answer in time: found by how long those writes take that
+    wait for nobody outside (`gauge` of a route). `note` says when it has changed. Of each `EVERY_S` the upper quartile
+    counts: some step of a purchase is the slowest, and whoever waits for it is lost."""
+
+    TARGET_S = 0.3
+    EVERY_S = 0.2
+    FEWEST = 8
+    """Fewer writes in a while tell nothing."""
+    LEAST, LESS, MORE = 1 / 6, 0.7, 1 / 24
+
+    def __init__(self) -> None:
+        self.share = 1.0
+        self._until = 0.0
+        self._took: list[float] = []
+
+    def note(self, now: float, took_s: float) -> bool:
+        """A write took so long, and ended now, by the clock of the event loop."""
+        self._took.append(took_s)
+        if now < self._until:
+            return False
+        took, self._took, self._until, before = sorted(self._took), [], now + self.EVERY_S, self.share
+        if len(took) >= self.FEWEST and took[len(took) * 3 // 4] > self.TARGET_S:
+            self.share = max(self.LEAST, before * self.LESS)
+        else:
+            self.share = min(1.0, before + self.MORE)
+        return self.share != before
+
+
 class Lanes:
     """The lanes of one process."""
 
@@ -46,10 +83,17 @@ class Lanes:
         chosen = {**DEFAULTS, **(sizes or {})}
         self.gates = {name: Gate(*size, apart=name == "queue") for name, size in chosen.items()}
         self.running = 0
+        self._pace = Pace()
 
     def closed(self, gate: Gate) -> bool:
         """Whether a lane takes nobody now."""
-        return gate.running >= gate.most or (self.running >= gate.until and not gate.apart)
+        return gate.running >= gate.most or (self.running >= gate.closes_at and not gate.apart)
+
+    def took(self, now: float, took_s: float) -> None:
+        """A write that is a gauge took so long: by that it is found how much is too much."""
+        if self._pace.note(now, took_s):
+            for gate in self.gates.values():
+                gate.closes_at = max(1, round(gate.until * self._pace.share))
 
     @property
     def any_closed(self) -> bool:

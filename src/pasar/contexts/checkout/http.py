@@ -22,6 +22,7 @@ async def show(query: CouponsTried, bus: Bus, who: Principal) -> ShownCart:
     *("POST", "/api/v1/cart/items"),
     policy=signed_in,
     refuses=[NotForSale, CartIsFull, InsufficientStock, TooManyHolds],
+    gauge=True,
     example={"sku": "apple-5kg", "quantity": 2, "price_seen": 49},
 )
 async def put(body: NewLine, bus: Bus, who: Principal) -> Cart:

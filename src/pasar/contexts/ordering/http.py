@@ -84,6 +84,7 @@ _staff = staff(*facade.STAFF)
     refuses=_PLACING,
     key="required",
     lane="checkout",
+    gauge=True,
     example=_ORDER,
     answer_example=_PLACED,
 )
@@ -124,6 +125,7 @@ async def take(body: SalesOrder, bus: Bus, who: Principal) -> Placed:
     refuses=[CartIsEmpty, *_PLACING],
     key="required",
     lane="checkout",
+    gauge=True,
     tags=("checkout",),
     example={"shipping_address_id": "home"},
     answer_example=_PLACED,
