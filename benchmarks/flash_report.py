@@ -75,34 +75,53 @@ def _plot_sales(runs: list[dict[str, Any]], folder: Path) -> None:
 
 
 def _overload(found: dict[str, Any], folder: Path) -> list[str]:
-    figure, axes = plt.subplots(figsize=(7, 3.5))
-    seconds = [row["at_s"] for row in found["curve"]]
-    for name, style in (("offered", ":"), ("good", "-"), ("refused", "--")):
-        axes.plot(seconds, [row[name] for row in found["curve"]], style, label=f"{name} a second")
-    axes.axhline(found["capacity"], color="grey", linewidth=0.7, label="capacity")
-    axes.set_xlabel("seconds")
-    axes.set_yscale("symlog", linthresh=100)
-    axes.set_ylim(bottom=0)
-    axes.legend(fontsize=7)
+    figure, both = plt.subplots(1, 2, figsize=(10, 3.5))
+    for axes, which, what in zip(both, ("people", "requests"), ("visits", "requests"), strict=True):
+        seconds = [row["at_s"] for row in found[which]["curve"]]
+        for name, style in (("offered", ":"), ("good", "-"), ("refused", "--")):
+            axes.plot(seconds, [row[name] for row in found[which]["curve"]], style, label=f"{name} a second")
+        axes.axhline(found[which]["capacity"], color="grey", linewidth=0.7, label="capacity")
+        axes.set_title(what, fontsize=9)
+        axes.set_xlabel("seconds")
+        axes.set_yscale("symlog", linthresh=100)
+        axes.set_ylim(bottom=0)
+        axes.legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(folder / "overload.svg")
     plt.close(figure)
-    lines = [
+    people, requests = found["people"], found["requests"]
+    return [
         "## Up to ten times overload",
         "",
-        f"Half checkouts, half product lists, open loop; capacity found by clients in a closed loop: {found['capacity']:,} "
-        "good answers a second. Good is a right answer within 2 s of the instant at which its request was due. *Behind*: how "
-        "much longer than its ten seconds a span took until all was sent and answered; where that is more than a little, "
-        "the cores were too few for the load and its server together, and requests were sent late.",
+        "**People who come to buy**: by the clock, whether others have been served or not. Each looks at the list, fills a "
+        "cart, orders, pays; who is turned away leaves. Good is a visit that ends paid, none of its answers later than 2 s. "
+        f"Capacity, found by people who come one after the other: {people['capacity']:,} paid visits a second. Of all, "
+        f"{people['turned_away_late']:,} were turned away with a cart. *Behind*: how much longer than its ten seconds a "
+        "span took until all was sent and answered; where that is more than a little, the cores were too few for the load "
+        "and its server together, and requests were sent late.",
         "",
-        "| phase | offered a second | good a second | refused a second | no answer in 10 s | behind, s "
-        "| P50, P99 of good ones, s | refusals P50, P99, ms |",
+        *_phases(people["phases"], "slowest step P50, P99 of good ones, s"),
+        "",
+        "**Requests that have nothing to do with each other**, half checkouts, half product lists; capacity: "
+        f"{requests['capacity']:,} good answers a second. At ten times that, refusing alone takes more than there is.",
+        "",
+        *_phases(requests["phases"], "P50, P99 of good ones, s"),
+        "",
+        "![goodput](overload.svg)",
+        "",
+    ]
+
+
+def _phases(phases: list[dict[str, Any]], took: str) -> list[str]:
+    rows = [
+        f"| phase | offered a second | good a second | refused a second | no answer in 10 s | behind, s | {took} "
+        "| refusals P50, P99, ms |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    lines += [
+    rows += [
         f"| {row['name']} | {row['offered']:,.0f} | {row['good']:,.0f} | {row['refused']:,.0f} "
         f"| {sum(row['strange'].values()):,} | {row['behind_s']:.1f} | {row['p50_s']:.2f}, "
         f"{row['p99_s']:.2f} | {row['refusal_p50_s'] * 1000:.0f}, {row['refusal_p99_s'] * 1000:.0f} |"
-        for row in found["phases"]
+        for row in phases
     ]
-    return [*lines, "", "![goodput](overload.svg)", ""]
+    return rows

@@ -23,7 +23,6 @@ import asyncpg
 import uvloop
 from msgspec import structs
 
-import pasar.kernel.web_fair  # noqa: F401 - its settings are to be known here, too.
 from benchmarks import load
 from benchmarks.http import Members, orders
 from benchmarks.orders import order
@@ -91,10 +90,9 @@ def _staff_lists(token: str, query: str) -> Iterator[bytes]:
         yield load.request("GET", f"/api/v1/staff/orders?limit=20{query}", token=token)
 
 
-async def _measured(
-    here: Place, core: Core, members: Members, staff: str, products: list[str], seconds: float
-) -> dict[str, Any]:
+async def _measured(here: Place, core: Core, people: Members, products: list[str], seconds: float) -> dict[str, Any]:
     """Each operation `ROUNDS` times, in turns; of each figure the median, the least and the most."""
+    members, staff = people, ""
     scripts: dict[str, Any] = {
         "order": lambda n: orders(members, CLIENTS, n, hot=False),
         "product page": lambda n: _pages(products, n),
@@ -106,6 +104,7 @@ async def _measured(
     rounds: dict[str, list[dict[str, float]]] = {name: [] for name in scripts}
     paced: list[dict[str, float]] = []
     for _ in range(ROUNDS):
+        members, staff = _signed_in(core, here, people)
         for name, script in scripts.items():
             before = here.cpu_s()
             clients = 4 if name.startswith("staff") else CLIENTS  # Of the lane of reports.
@@ -168,8 +167,7 @@ async def _all(here: Place, members: Members, sizes: list[int], seconds: float) 
             await owner.execute("analyze")  # What autovacuum does by itself, at a moment that would differ by run.
             await owner.close()
             row = {"orders": size, "stored_per_s": round(stored), "catching_up_s": round(waited, 1)}
-            members, staff = _signed_in(core, here, members)
-            row |= await _measured(here, core, members, staff, products, seconds)
+            row |= await _measured(here, core, members, products, seconds)
             row["rebuild"] = await _rebuilt(core)
             print(row, flush=True)
             rows.append(row)
@@ -178,7 +176,7 @@ async def _all(here: Place, members: Members, sizes: list[int], seconds: float) 
 
 def _signed_in(core: Core, here: Place, members: Members) -> tuple[Members, str]:
     """Fresh tokens of members, and one of somebody who looks through everybody's orders: filling takes longer than a
-    token lives."""
+    token lives, and measuring may."""
     tokens = Tokens(KeyRing(data_folder(here.settings) / "tokens", core.clock), core.clock, core.ids, lifetime_s=840)
     staff = Principal(id=str(core.ids.uuid()), kind="admin", roles=frozenset({"admin"}))
     found = [(id, tokens.issue(principal(Account(state="member", account=UUID(id), roles=("member",)), 1)))

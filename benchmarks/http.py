@@ -57,26 +57,31 @@ def product_list(*_: object) -> Iterator[bytes]:
 
 
 def checkouts(members: Members, clients: int, number: int) -> Iterator[bytes]:
-    """Cart, order, payment, confirmation: all calls of a buyer, until it is paid."""
+    """Whole checkouts of this connection's share of the members, one after the other."""
     mine = members[number::clients] or members
     for turn in itertools.count():
-        _, token = mine[turn % len(mine)]
-        body = {"sku": sku(random.randrange(SKUS)), "quantity": 1, "channel": "web", "price_seen": PRICE}
-        yield load.request("POST", "/api/v1/cart/items", token=token, body=_encode(body), key=str(uuid4()))
-        submit = _encode({"shipping_address_id": "home"})
-        status, answer = yield load.request("POST", "/api/v1/cart/submit", token=token, body=submit, key=str(uuid4()))
-        if status >= 400:
-            continue
-        placed = msgspec.json.decode(answer)
-        start = _encode({"gateway": "toss", "return_url": "http://127.0.0.1/"})
-        path = f"/api/v1/orders/{placed['order_no']}/payments"
-        status, answer = yield load.request("POST", path, token=token, body=start, key=str(uuid4()))
-        if status >= 400:
-            continue
-        payment = msgspec.json.decode(answer)["payment"]
-        confirm = _encode({"payment_key": f"bench_{payment}", "order_id": payment, "amount": placed["total"]})
-        path = f"/api/v1/payments/{payment}/confirm"
-        yield load.request("POST", path, token=token, body=confirm, key=str(uuid4()))
+        yield from checkout(mine[turn % len(mine)][1])
+
+
+def checkout(token: str) -> Any:
+    """Cart, order, payment, confirmation: all calls of a buyer, until it is paid. Yields requests; status and body of
+    each answer are sent to it."""
+    body = {"sku": sku(random.randrange(SKUS)), "quantity": 1, "channel": "web", "price_seen": PRICE}
+    yield load.request("POST", "/api/v1/cart/items", token=token, body=_encode(body), key=str(uuid4()))
+    submit = _encode({"shipping_address_id": "home"})
+    status, answer = yield load.request("POST", "/api/v1/cart/submit", token=token, body=submit, key=str(uuid4()))
+    if status >= 400:
+        return
+    placed = msgspec.json.decode(answer)
+    start = _encode({"gateway": "toss", "return_url": "http://127.0.0.1/"})
+    path = f"/api/v1/orders/{placed['order_no']}/payments"
+    status, answer = yield load.request("POST", path, token=token, body=start, key=str(uuid4()))
+    if status >= 400:
+        return
+    payment = msgspec.json.decode(answer)["payment"]
+    confirm = _encode({"payment_key": f"bench_{payment}", "order_id": payment, "amount": placed["total"]})
+    path = f"/api/v1/payments/{payment}/confirm"
+    yield load.request("POST", path, token=token, body=confirm, key=str(uuid4()))
 
 
 async def _case(here: Place, what: str, clients: int, seconds: float, script: Any) -> dict[str, Any]:

@@ -9,9 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
 from journeys.town import Town
@@ -118,7 +116,6 @@ async def test_nothing_that_was_accepted_is_lost_or_doubled(
 ) -> None:
     town, server = mortal_town
     async with reaching(town.api, simulators=town.simulators) as target:
-        target.outside = asked_again(target.outside)
         buyers = Buyers(target, await target.sell(UNITS))
         shopping = asyncio.create_task(buyers.shop(12))
         nemesis = Nemesis(acts_on(town, server), lambda: served(target))
@@ -130,18 +127,6 @@ async def test_nothing_that_was_accepted_is_lost_or_doubled(
         assert len(buyers.placed) > 20
         assert buyers.server_errors == []
         await in_order(town, target, buyers)
-
-
-def asked_again(outside: Any) -> Any:
-    """The provider, which nobody kills, closes connections that idle; a browser would ask again, too."""
-
-    async def ask(*arguments: Any) -> Any:
-        for _ in range(3):
-            with suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                return await outside(*arguments)
-        return await outside(*arguments)
-
-    return ask
 
 
 async def in_order(town: Town, target: Target, buyers: Buyers) -> None:

@@ -13,6 +13,7 @@ from pasar.apps.lab.evidence import Evidence, scale
 from pasar.apps.lab.load import Answer, Load, Wanted, phase
 from pasar.apps.lab.overload import Collapse, crowd, fair_share, judge_answers, judge_goodput, judge_share, overload
 from pasar.apps.lab.target import Caller, NotAsExpected, order, reaching
+from pasar.apps.lab.visits import PAID, judge_order, overrun, visitors
 from postgres import TestDatabase, TestServer
 
 pytestmark = pytest.mark.slow
@@ -34,9 +35,11 @@ def busy_town(
 @pytest.mark.alone
 @pytest.mark.promise("C1")
 async def test_goodput_holds_under_overload(busy_town: Town, proof: Evidence) -> None:
-    async with reaching(busy_town.api) as target:
-        found = await overload(target, proof, 51, storm_s=20.0)
-    judge_goodput(found, max(found[0].good, float(proof.figures["capacity, good answers/s"])))
+    """Ten times as many people as it can serve come to buy."""
+    async with reaching(busy_town.api, simulators=busy_town.simulators) as target, visitors(target, 51) as visits:
+        found, peak = await overrun(visits, proof, storm_s=40.0)
+    judge_goodput(found, peak)
+    judge_order(visits.answers)
 
 
 @pytest.mark.timeout(300)
@@ -104,6 +107,17 @@ async def test_overload_is_answered_in_order(busy_town: Town) -> None:
     assert all(one.good > 0 for one in found)
 
 
+@pytest.mark.promise("C1")
+async def test_people_buy_in_a_short_storm(busy_town: Town, proof: Evidence) -> None:
+    async with reaching(busy_town.api, simulators=busy_town.simulators) as target, visitors(target, 53) as visits:
+        await visits.come(10, 1.0)
+        await visits.come(400, 3.0, start_s=1.0)
+    judge_answers(visits.answers)
+    proof.attempt(len(visits.answers))
+    assert sum(one.kind == PAID for one in visits.answers) > 10
+    assert len(visits.answers) > 900
+
+
 @asynccontextmanager
 async def server(delay_s: float, *, stall_every: int = 0) -> AsyncIterator[str]:
     """Answers one request after the other; now and then it stalls for half a second."""
@@ -162,6 +176,17 @@ def test_a_collapse_is_found() -> None:
     ):
         with pytest.raises(Collapse):
             judge_goodput(bad, 100)
+
+
+def test_who_is_turned_away_with_a_cart_is_found() -> None:
+    def ended(kind: str, status: int, number: int) -> list[Answer]:
+        return [one._replace(kind=kind) for one in answers(status, number)]
+
+    paid = ended(PAID, 200, 90)
+    judge_order(paid + ended("list", 503, 500) + ended("cart", 503, 100) + ended("order", 503, 10))
+    for step in ("order", "payment", "confirmation"):
+        with pytest.raises(Collapse):
+            judge_order(paid + ended(step, 503, 11))
 
 
 @pytest.mark.parametrize("bad", [answers(500, 1), answers(503, 1, retry_after=False), answers(404, 1)])

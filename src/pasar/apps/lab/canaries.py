@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from ahocorasick_rs import BytesAhoCorasick, MatchKind
+
 from pasar.kernel.free_text import luhn
 
 
@@ -53,22 +55,23 @@ def spellings(value: str) -> Mapping[str, bytes]:
 
 
 class Searcher:
-    """Looks for canaries in bytes. All spellings are looked for in one pass."""
+    """Looks for canaries in bytes. All spellings are looked for in one pass, whose time does not depend on how many
+    there are."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
-        self._names: dict[bytes, tuple[str, str]] = {}
+        names: dict[bytes, tuple[str, str]] = {}
         for canary in canaries:
             for encoding, written in spellings(canary.value).items():
-                self._names.setdefault(written, (canary.what, encoding))
-        longest_first = sorted(self._names, key=len, reverse=True)
-        self._pattern = re.compile(b"|".join(re.escape(written) for written in longest_first))
+                names.setdefault(written, (canary.what, encoding))
+        self._names = list(names.values())
+        self._spellings = BytesAhoCorasick(names, MatchKind.LeftmostLongest)
         self.bytes = 0
 
     def search(self, data: bytes, where: str) -> Iterator[Found]:
         """In the bytes, and in what is packed in them."""
         self.bytes += len(data)
-        for match in self._pattern.finditer(data):
-            yield Found(*self._names[match.group()], where)
+        for number, _, _ in self._spellings.find_matches_as_indexes(data):
+            yield Found(*self._names[number], where)
         for start in (m.start() for m in re.finditer(rb"\x1f\x8b\x08", data)):
             try:
                 yield from self.search(zlib.decompressobj(31).decompress(data[start:], 1 << 24), f"{where} (gzip)")

@@ -92,28 +92,35 @@ def matrix(*, against: Against) -> None:
 
 @app.command
 def load(
-    what: Literal["overload", "share"] = "overload",
+    what: Literal["visits", "requests", "share"] = "visits",
     *,
     against: Against,
+    simulators: Simulators = "",
     times: float = 10.0,
     seconds: float = 20.0,
     seed: int = 1,
 ) -> None:
-    """Once, `times`, once what it can take, by the clock; or one greedy client beside all others."""
+    """Once, `times`, once what it can take, by the clock, of people who come to buy or of single requests; or one
+    greedy client beside all others."""
     from .overload import Collapse, fair_share, judge_goodput, overload
     from .target import reaching
+    from .visits import judge_order, overrun, visitors
 
     async def main(evidence: Evidence) -> None:
-        async with reaching(against, **_options("")) as target:
+        async with reaching(against, **_options(simulators)) as target:
             if what == "share":
                 alone, beside = await fair_share(target, evidence, seed, seconds=seconds)
                 if beside > 2 * alone:
                     raise Collapse(f"others wait {beside:.2f} s instead of {alone:.2f} s")
-            else:
+            elif what == "requests":
                 found = await overload(target, evidence, seed, times=times, storm_s=seconds)
                 judge_goodput(found, float(evidence.figures["capacity, good answers/s"]))
+            else:
+                async with visitors(target, evidence.seed(seed)) as visits:
+                    judge_goodput(*await overrun(visits, evidence, times=times, storm_s=seconds))
+                    judge_order(visits.answers)
 
-    _judged(f"load {what}", ("C1" if what == "overload" else "C6",), main)
+    _judged(f"load {what}", ("C6",) if what == "share" else ("C1",), main)
 
 
 @app.command

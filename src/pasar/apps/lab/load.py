@@ -5,7 +5,7 @@ omission). What counts is goodput: right answers in time."""
 import asyncio
 import random
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -53,7 +53,7 @@ class _Request(NamedTuple):
     wanted: Wanted
     at: float
     due_s: float
-    done: "asyncio.Future[Answer] | None"
+    done: "asyncio.Future[tuple[Answer, bytes]] | None"
 
 
 class _Connection(asyncio.Protocol):
@@ -64,6 +64,7 @@ class _Connection(asyncio.Protocol):
         self._load = load
         self._parser = httptools.HttpResponseParser(self)
         self._retry_after = False
+        self._body = b""
         self.closed = False
         self.request: _Request | None = None
         self.sent = 0.0
@@ -81,12 +82,16 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._retry_after = self._retry_after or name.lower() == b"retry-after"
 
+    def on_body(self, data: bytes) -> None:
+        if self.request is not None and self.request.done is not None:
+            self._body += data
+
     def on_message_complete(self) -> None:
         status, self._parser = self._parser.get_status_code(), httptools.HttpResponseParser(self)
-        self._load.answered(self, status, self._retry_after)
+        self._load.answered(self, status, self._retry_after, self._body)
 
     def send(self, request: _Request) -> None:
-        self.request, self._retry_after, self.sent = request, False, perf_counter()
+        self.request, self._retry_after, self._body, self.sent = request, False, b"", perf_counter()
         self.transport.write(request.wanted.make())
 
 
@@ -109,24 +114,19 @@ class Load:
 
     async def run(self, per_second: float, seconds: float, *, start_s: float = 0.0) -> None:
         """Poisson arrivals. `start_s` is added to when each was due, so that phases follow each other."""
-        began, due, number = perf_counter(), 0.0, 0
         kinds = self._chance.choices(self._wanted, [one.share for one in self._wanted], k=10_007)
-        while (due := due + self._chance.expovariate(per_second)) < seconds:
+        number = 0
+        async for at, due_s in arrivals(self._chance, per_second, seconds):
             number += 1
-            ahead = due - (perf_counter() - began)
-            if ahead > 0.001:
-                await asyncio.sleep(ahead)
-            elif not number % 20:
-                await asyncio.sleep(0)
-            self._arrive(_Request(kinds[number % len(kinds)], began + due, start_s + due, None))
+            self._arrive(_Request(kinds[number % len(kinds)], at, start_s + due_s, None))
         while self._left:
             self._none_left.clear()
             await self._none_left.wait()
 
-    async def ask(self, wanted: Wanted) -> Answer:
-        """One request now."""
-        done: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._arrive(_Request(wanted, perf_counter(), 0.0, done))
+    async def ask(self, wanted: Wanted, due_s: float = 0.0) -> tuple[Answer, bytes]:
+        """One request now: its answer, and the body of that."""
+        done: asyncio.Future[tuple[Answer, bytes]] = asyncio.get_running_loop().create_future()
+        self._arrive(_Request(wanted, perf_counter(), due_s, done))
         return await done
 
     def _arrive(self, request: _Request) -> None:
@@ -165,13 +165,13 @@ class Load:
         else:
             self._free.append(connection)
 
-    def answered(self, connection: _Connection, status: int, retry_after: bool) -> None:
+    def answered(self, connection: _Connection, status: int, retry_after: bool, body: bytes) -> None:
         """Called by the connection."""
         request, connection.request = connection.request, None
         self._busy.discard(connection)
         if request is not None:
             now = perf_counter()
-            self._note(request, status, now - request.at, now - connection.sent, retry_after)
+            self._note(request, status, now - request.at, now - connection.sent, retry_after, body)
         if not connection.transport.is_closing():
             self._next(connection)
 
@@ -185,11 +185,13 @@ class Load:
         if self._backlog:
             self._open_one_more()
 
-    def _note(self, request: _Request, status: int, took_s: float, served_s: float, retry_after: bool) -> None:
+    def _note(
+        self, request: _Request, status: int, took_s: float, served_s: float, retry_after: bool, body: bytes = b""
+    ) -> None:
         answer = Answer(request.wanted.kind, request.due_s, status, took_s, served_s, retry_after)
         self.answers.append(answer)
         if request.done is not None and not request.done.done():
-            request.done.set_result(answer)
+            request.done.set_result((answer, body))
         self._left -= 1
         if not self._left:
             self._none_left.set()
@@ -211,6 +213,19 @@ class Load:
             task.cancel()
         for connection in (*self._free, *self._busy):
             connection.transport.abort()
+
+
+async def arrivals(chance: random.Random, per_second: float, seconds: float) -> AsyncIterator[tuple[float, float]]:
+    """A Poisson process by the clock: of each arrival the instant, and seconds since the start."""
+    began, due, number = perf_counter(), 0.0, 0
+    while (due := due + chance.expovariate(per_second)) < seconds:
+        number += 1
+        ahead = due - (perf_counter() - began)
+        if ahead > 0.001:
+            await asyncio.sleep(ahead)
+        elif not number % 20:
+            await asyncio.sleep(0)
+        yield began + due, due
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

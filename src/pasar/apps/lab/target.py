@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -113,10 +113,16 @@ class Target:
         return f"{self.api}{path}" if own else f"{self.api}/api/v1{path}"
 
     async def outside(self, method: str, path: str, body: Any = None) -> Reply:
-        """Ask the simulated providers."""
+        """Ask the simulated providers, as a browser does: again where the connection was closed that idled."""
         if not self.simulators:
             raise NotAsExpected("this attack needs the simulated providers of a staging deployment (--simulators)")
         url = path if path.startswith("http") else f"{self.simulators}{path}"
+        for _ in range(2):
+            with suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                return await self._from_outside(method, url, body)
+        return await self._from_outside(method, url, body)
+
+    async def _from_outside(self, method: str, url: str, body: Any) -> Reply:
         async with self.session.request(method, url, json=body, allow_redirects=False) as got:
             names = {name.lower(): value for name, value in got.headers.items()}
             return Reply(got.status, names, await got.read())
@@ -152,15 +158,19 @@ class Target:
 
     async def sell(self, units: int, *, price: int = 10_000) -> str:
         """A new SKU on sale, with so many units."""
+        return (await self.offer(units, price=price))[1]
+
+    async def offer(self, units: int, *, price: int = 10_000) -> tuple[str, str]:
+        """A new product on sale and its SKU, with so many units."""
         admin, sku = await self.staff(), f"lab-{uuid.uuid4().hex[:10]}"
         product = {"store": self._store, "title": sku, "skus": [{"sku": sku}], "state": "on_sale"}
-        (await self.ask("POST", "/products", product, admin)).ok()
+        made = (await self.ask("POST", "/products", product, admin)).ok()
         (await self.ask("PUT", f"/prices/{sku}/web", {"currency": "KRW", "price": price}, admin)).ok()
         (await self.ask("PUT", f"/prices/{sku}/wechat", {"currency": "CNY", "price": price // 100}, admin)).ok()
         if units:
             receipt = {"warehouse": self._warehouse, "lines": [{"sku": sku, "quantity": units}]}
             (await self.ask("PUT", f"/inventory/receipts/{uuid.uuid4()}", receipt, await self.staff("warehouse"))).ok()
-        return sku
+        return made["product"], sku
 
     async def left(self, sku: str) -> int:
         """Units that can still be sold."""
