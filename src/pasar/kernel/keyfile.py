@@ -78,15 +78,6 @@ def written(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _places(columns: int, rows: int) -> str:
-    return ",".join([f"({','.join('?' * columns)})"] * rows)
-
-
-def _in_parts(owners: Sequence[Owner]) -> Iterator[Sequence[Owner]]:
-    """As many at once as a statement may have values for."""
-    return (owners[start : start + 150] for start in range(0, len(owners), 150))
-
-
 def meant_for(id: str, owner: Owner) -> str:
     return f"{id} {owner[0]} {owner[1]} {owner[2]}"
 
@@ -211,31 +202,23 @@ class KeyFile:
         if missing:
             with self._writing():
                 master = self._current_master()
-                for part in _in_parts(missing):
-                    self._make(master, part, written(now))
+                for owner in missing:
+                    gone = self._db.execute("select 1 from erased where (tenant, person) = (?, ?)", owner[:2])
+                    if gone.fetchone() is None:
+                        id = fresh(12).hex()
+                        self._db.execute(
+                            "insert into data_key values (?, ?, ?, ?, ?, ?, null) on conflict do nothing",
+                            (id, *owner, master.wrap(fresh(32), meant_for(id, owner)), written(now)),
+                        )
             found |= self._of_owners(missing)
         return found
 
-    def _make(self, master: Master, owners: Sequence[Owner], at: str) -> None:
-        """In few statements for many: the interpreter may have to be waited for after each, for milliseconds."""
-        people = list(dict.fromkeys(owner[:2] for owner in owners))
-        erased = f"select tenant, person from erased where (tenant, person) in (values {_places(2, len(people))})"
-        gone = set(self._db.execute(erased, [value for person in people for value in person]).fetchall())
-        values: list[object] = []
-        for owner in owners:
-            if owner[:2] not in gone:
-                id = fresh(12).hex()
-                values += (id, *owner, master.wrap(fresh(32), meant_for(id, owner)), at)
-        if values:
-            columns = "id, tenant, person, purpose, wrapped, made_at"
-            rows = _places(6, len(values) // 6)
-            self._db.execute(f"insert into data_key ({columns}) values {rows} on conflict do nothing", values)
-
     def _of_owners(self, owners: Sequence[Owner]) -> dict[Owner, KeyRow]:
         found: dict[Owner, KeyRow] = {}
-        for part in _in_parts(owners):
+        for start in range(0, len(owners), 200):
+            part = owners[start : start + 200]
             flat = [value for owner in part for value in owner]
-            for row in self._rows(f"(tenant, person, purpose) in (values {_places(3, len(part))})", flat):
+            for row in self._rows(f"(tenant, person, purpose) in (values {','.join(['(?,?,?)'] * len(part))})", flat):
                 found[row.owner] = row
         return found
 

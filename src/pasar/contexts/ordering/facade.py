@@ -22,6 +22,7 @@ from pasar.contexts.pricing.contract import Quote, QuoteFor, Wanted
 from pasar.kernel.access import Principal
 from pasar.kernel.bus import Bus
 from pasar.kernel.messages import Command, FieldError, encode
+from pasar.kernel.shortages import Shortages
 from pasar.kernel.store import Reader
 from pasar.kernel.web import Page
 from pasar.kernel.web_refusals import InvalidRequest
@@ -70,7 +71,6 @@ from .order import order as order_decider
 from .settings import OrderingSettings
 from .shown import details, is_visible, moments, quoted
 from .soft import named_batches, soonest_first
-from .sold_out import lacking, sold_out
 
 METADATA_BYTES = 8_192
 EVERYWHERE = ("admin", "finance", "warehouse")
@@ -154,7 +154,7 @@ async def _place(
     check_metadata(wish.metadata)
     contact = contact_of(wish)
     if not also and stores is None:  # What an order takes over of a cart may be the last unit.
-        await sold_out(bus).refuse(bus.db, wish.items)
+        await _refuse_what_is_gone(bus, wish.items)
     settings, now = bus.settings.section(OrderingSettings), bus.now()
     question = question_of(settings, wish.channel, wish.items, wish.coupon_ids, wish.points, wish.uid)
     if agreed:
@@ -195,18 +195,33 @@ async def price_now(bus: Bus, question: QuoteFor) -> Quote:
     return await pricing.quote(bus.db, question, bus.now(), bus.settings.section(pricing.PricingSettings))
 
 
+async def _refuse_what_is_gone(bus: Bus, items: Sequence[Item]) -> None:
+    """Where a crowd wants what somebody was refused a moment ago, one look at the ledger tells all of it."""
+    left = await bus.tool(Shortages, Shortages).look(bus.db, [pool(item.sku_id) for item in items])
+    if left is not None and (short := _short([(item.sku_id, item.qty) for item in items], left)):
+        raise _lacking(bus, short)
+
+
 async def _said_how_many(bus: Bus, refused: InsufficientStock, quote: Quote) -> InsufficientStock:
     """Name the lines that are short, and how many there are."""
     left = await bus.db.balances([pool(line.sku) for line in quote.lines])
-    short = [
-        {"sku": line.sku, "wanted": line.quantity, "available": units}
-        for line, units in zip(quote.lines, left, strict=True)
-        if units < line.quantity and not line.is_digital
+    wanted = [(line.sku, 0 if line.is_digital else line.quantity) for line in quote.lines]
+    short = _short(wanted, left)
+    return _lacking(bus, short) if short else refused
+
+
+def _short(wanted: Sequence[tuple[str, int]], left: Sequence[int]) -> list[dict[str, Any]]:
+    return [
+        {"sku": sku, "wanted": units, "available": there}
+        for (sku, units), there in zip(wanted, left, strict=True)
+        if there < units
     ]
-    if not short:
-        return refused
-    sold_out(bus).note(bus.context.tenant, [line["sku"] for line in short])
-    return lacking(short)
+
+
+def _lacking(bus: Bus, short: Sequence[dict[str, Any]]) -> InsufficientStock:
+    bus.tool(Shortages, Shortages).note(bus.context.tenant, [pool(one["sku"]) for one in short])
+    said = "; ".join(f"of {one['sku']} there are {one['available']}, not {one['wanted']}" for one in short)
+    return InsufficientStock(said, short=list(short))
 
 
 def _named(command: Command, order_no: str) -> Command:
