@@ -134,7 +134,7 @@ async def _rebuilt(core: Core) -> list[float]:
         "select count(*) from kernel.event where type like 'ordering.%' or type like 'payment.%'"
     )
     found = []
-    for _ in range(3):
+    for _ in range(3 if events < 10**6 else 1):
         started = time.perf_counter()
         await rebuild(core.database, orders_view, core.clock)
         found.append(round(events / (time.perf_counter() - started)))

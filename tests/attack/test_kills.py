@@ -126,6 +126,7 @@ async def test_nothing_that_was_accepted_is_lost_or_doubled(
         assert buyers.broken > 0, "no request was broken off: nothing was tried"
         assert len(buyers.placed) > 20
         assert buyers.server_errors == []
+    async with reaching(town.api) as target:  # Staff who signed in at the beginning would have to do so again.
         await in_order(town, target, buyers)
 
 
