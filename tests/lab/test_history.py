@@ -31,7 +31,7 @@ async def test_the_sum_is_the_same_in_every_read(database: TestDatabase, tmp_pat
     async with domain.opened(database.app_dsn, tmp_path, cores=2) as cores:
         bank = Bank(cores, proof.seed(5))
         await bank.fill()
-        await bank.run(proof, proof.number(50_000, 1_000))
+        await bank.run(proof, proof.number(100_000, 1_000))
         proof.figure("reads", bank.reads)
         proof.figure("refused", bank.refused)
         assert bank.reads > 20
