@@ -137,7 +137,7 @@ async def in_the_books(town: Town, skus: list[str]) -> tuple[Counter[str], list[
 @pytest.mark.timeout(900)
 @pytest.mark.promise("A1", "B1")
 @pytest.mark.requirement("S1-246")
-async def test_two_lanes_sell_exactly_what_there_is_though_one_is_killed(laned_town: Town, proof: Evidence) -> None:
+async def test_two_lanes_sell_exactly_what_there_is(laned_town: Town, proof: Evidence) -> None:
     units = proof.number(400, least=10)
     async with reaching(laned_town.api) as target:
         skus = [await target.sell(units) for _ in range(SKUS)]

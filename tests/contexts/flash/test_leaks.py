@@ -95,7 +95,7 @@ async def kept_by(where: str, database: TestDatabase, folder: Path) -> AsyncIter
 
 @pytest.mark.parametrize("where", ["process", "redis", "broker", "redis and broker"])
 @pytest.mark.promise("A1", "B5")
-async def test_every_unit_is_sold_though_tickets_lapse_and_orders_fail(
+async def test_every_unit_is_sold_though_tickets_lapse(
     where: str, database: TestDatabase, tmp_path: Path, proof: Evidence
 ) -> None:
     async with kept_by(where, database, tmp_path) as bazaar, consuming(bazaar):

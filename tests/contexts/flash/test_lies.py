@@ -46,9 +46,7 @@ async def shared(database: TestDatabase, tmp_path: Path, redis: OwnRedis) -> Asy
 
 @pytest.mark.promise("B5")
 @pytest.mark.timeout(900)
-async def test_a_redis_that_forgets_stops_and_makes_up_never_oversells(
-    shared: Bazaar, redis: OwnRedis, proof: Evidence
-) -> None:
+async def test_a_redis_that_forgets_stops_and_makes_up(shared: Bazaar, redis: OwnRedis, proof: Evidence) -> None:
     """One sale after the other, each of eight units for two dozen people."""
     bought: list[str] = []
     for number in range(proof.number(20, 1)):
