@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 ALL_NIGHT = ("examples", "coverage", "fuzzing", "stateful")
-NIGHT_S = 100
+NIGHT_S = 60
 
 
 @pytest.fixture(scope="module")

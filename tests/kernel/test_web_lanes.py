@@ -6,13 +6,13 @@ from pasar.kernel.web_lanes import DEFAULTS, Lanes, Pace
 from pasar.kernel.web_refusals import Unavailable
 
 
-def fed(lanes: Lanes, took_s: float, spans: int, start: float = 0.0) -> float:
-    """So many spans of time in each of which ten writes took so long; when they ended."""
+def fed(lanes: Lanes, took_s: float, spans: int, start: float = 0.0, *, gauge: bool = True) -> float:
+    """So many spans of time in each of which ten writes (or else reads) took so long; when they ended."""
     now = start
     for _ in range(spans):
         for _ in range(10):
             now += Pace.EVERY_S / 10
-            lanes.took(now, took_s)
+            lanes.took(now, took_s, gauge=gauge)
     return now
 
 
@@ -28,14 +28,21 @@ def test_lanes_close_earlier_where_writes_are_slow_and_open_again_when_they_are_
     assert {name: gate.closes_at for name, gate in lanes.gates.items()} == closes
 
 
+def test_lanes_open_again_while_people_only_browse() -> None:
+    lanes = Lanes()
+    ended = fed(lanes, Pace.TARGET_S * 2, 20)
+    fed(lanes, Pace.TARGET_S * 2, 40, ended, gauge=False)
+    assert {gate.closes_at - gate.until for gate in lanes.gates.values()} == {0}
+
+
 def test_a_few_slow_ones_close_nothing() -> None:
     lanes, now = Lanes(), 0.0
     for number in range(200):
         now += Pace.EVERY_S / 10
-        lanes.took(now, 9.0 if number % 5 == 0 else 0.01)
+        lanes.took(now, 9.0 if number % 5 == 0 else 0.01, gauge=True)
     now += 1.0
     for _ in range(Pace.FEWEST - 1):
-        lanes.took(now, 9.0)
+        lanes.took(now, 9.0, gauge=True)
     assert lanes.gates["browse"].closes_at == lanes.gates["browse"].until
 
 

@@ -14,14 +14,18 @@ from pasar.apps.lab.evidence import Evidence
 from pasar.apps.lab.history import Anomaly, Operation, judge
 from postgres import TestDatabase
 
+NARROW, WIDE = (8, 16, 1_000), (32, 64, 4_000)
+"""Lists, clients that read and append at once, and operations of a history."""
+
 
 @pytest.mark.promise("A11")
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_histories_have_no_anomaly(database: TestDatabase, tmp_path: Path, proof: Evidence, seed: int) -> None:
     async with domain.opened(database.app_dsn, tmp_path, cores=2) as cores:
-        for part in range(proof.number(60, 1)):
-            workload = ListWorkload(cores, proof.seed(seed * 1000 + part))
-            history = await workload.run(1_000)
+        for part in range(proof.number(170, 1)):
+            lists, clients, operations = WIDE if part % 3 else NARROW
+            workload = ListWorkload(cores, proof.seed(seed * 1000 + part), lists=lists)
+            history = await workload.run(operations, clients=clients)
             proof.attempt(judge(history, await workload.final()))
             assert {operation.outcome for operation in history} <= {"ok", "fail"}
 

@@ -21,6 +21,7 @@ from postgres import TestDatabase
 pytestmark = pytest.mark.slow
 
 KEYS = 60
+CLIENTS = 20
 
 
 def upstream_of(dsn: str) -> Address:
@@ -53,7 +54,7 @@ async def insist(core: Core, number: int) -> bytes:
     while True:
         bus = core.bus(Context(principal="lab", route="lab", key=f"k{number}", request_hash=b"%d" % number))
         try:
-            await bus.send(domain.AppendValue(list=f"cut-{number % 7}", value=number))
+            await bus.send(domain.AppendValue(list=f"cut-{number // 1000}-{number % 7}", value=number))
         except (Contended, TimeoutError, *LOST):
             continue
         assert bus.reply is not None
@@ -66,14 +67,16 @@ async def test_cut_commits_have_one_effect(database: TestDatabase, tmp_path: Pat
         async with domain.opened(dsn, tmp_path, cores=2) as cores:
             for core in cores:
                 core.database.committer.group = 4  # Many commits, so many cuts.
-            intents = proof.number(20_000, 300)
-            for start in range(0, intents, 50):
-                numbers = range(start, min(start + 50, intents))
-                twins = [insist(core, number) for number in numbers for core in (*cores, cores[0])]
-                answers = await asyncio.gather(*twins)
-                for place in range(0, len(answers), 3):
-                    assert len(set(answers[place : place + 3])) == 1, "twins heard different answers"
-                proof.attempt(len(answers))
+            intents = proof.number(34_000, 300)
+            numbers = iter(range(intents))
+
+            async def client() -> None:
+                for number in numbers:
+                    answers = await asyncio.gather(*(insist(core, number) for core in (*cores, cores[0])))
+                    assert len(set(answers)) == 1, "twins heard different answers"
+                    proof.attempt(len(answers))
+
+            await asyncio.gather(*(client() for _ in range(CLIENTS)))
         for moment, number in proxy.cuts.items():
             proof.fault(f"commits cut {moment}" if moment != "late" else "commits answered late", number)
         assert set(proxy.cuts) == {"before", "halfway", "after", "late"}

@@ -57,6 +57,8 @@ class Shortages:
 async def _tell(db: Reader, account: Account, asked: "asyncio.Future[int]") -> None:
     try:
         asked.set_result(await db.balance(account))
-    except Exception as error:
-        asked.set_exception(error)
+    except BaseException as error:  # Also when it is cancelled: who waits is answered.
+        asked.set_exception(TimeoutError() if isinstance(error, asyncio.CancelledError) else error)
         asked.exception()  # Whoever waits still gets it; nobody need be left.
+        if not isinstance(error, Exception):
+            raise

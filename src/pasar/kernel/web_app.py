@@ -148,9 +148,8 @@ class Web:
         finally:
             self._deadlines.end(task)
             self.lanes.leave(gate)
-            if route.gauge:
-                now = loop.time()
-                self.lanes.took(now, now - began)
+            now = loop.time()
+            self.lanes.took(now, now - began, gauge=route.gauge)
 
     def _name(self, request: Request) -> None:
         """Take over the client's ids, or make them."""

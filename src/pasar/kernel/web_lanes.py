@@ -49,8 +49,9 @@ DEFAULTS: dict[Lane, tuple[int, int]] = {
 
 class Pace:
     """What part of the places a process can fill and still answer in time: found by how long those writes take that
-    wait for nobody outside (`gauge` of a route). `note` says when it has changed. Of each `EVERY_S` the upper quartile
-    counts: some step of a purchase is the slowest, and whoever waits for it is lost."""
+    wait for nobody outside (`gauge` of a route). `look` says when it has changed. Of each `EVERY_S` the upper quartile
+    counts: some step of a purchase is the slowest, and whoever waits for it is lost. While next to nobody writes,
+    nobody waits, and it rises."""
 
     TARGET_S = 0.3
     EVERY_S = 0.2
@@ -63,9 +64,12 @@ class Pace:
         self._until = 0.0
         self._took: list[float] = []
 
-    def note(self, now: float, took_s: float) -> bool:
-        """A write took so long, and ended now, by the clock of the event loop."""
+    def note(self, took_s: float) -> None:
+        """A write took so long."""
         self._took.append(took_s)
+
+    def look(self, now: float) -> bool:
+        """Something ended now, by the clock of the event loop."""
         if now < self._until:
             return False
         took, self._took, self._until, before = sorted(self._took), [], now + self.EVERY_S, self.share
@@ -89,9 +93,11 @@ class Lanes:
         """Whether a lane takes nobody now."""
         return gate.running >= gate.most or (self.running >= gate.closes_at and not gate.apart)
 
-    def took(self, now: float, took_s: float) -> None:
-        """A write that is a gauge took so long: by that it is found how much is too much."""
-        if self._pace.note(now, took_s):
+    def took(self, now: float, took_s: float, *, gauge: bool) -> None:
+        """Something took so long; by writes that are a gauge it is found how much is too much."""
+        if gauge:
+            self._pace.note(took_s)
+        if self._pace.look(now):
             for gate in self.gates.values():
                 gate.closes_at = max(1, round(gate.until * self._pace.share))
 

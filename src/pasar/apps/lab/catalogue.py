@@ -73,6 +73,6 @@ PROMISES = (
     Promise("E6", "Card numbers never enter: refused, not logged", 100, ("test_card_numbers_are_nowhere",)),
     Promise("E9", "Pages of both faces meet WCAG 2.2 A and AA: axe finds 0, no rule switched off", 100,
             ("test_every_page_opens_without_a_fault", "test_pages_fit_and_can_be_used_by_everybody")),
-    Promise("F", "Same seed and commit give the same trace; simulated steps; each checker rejects its twins", 10_000_000,
+    Promise("F", "Same seed and commit give the same trace; steps of a simulated scheduler; each checker rejects its twins", 10_000_000,
             ("test_the_same_seed_gives_the_same_trace", "twins")),
 )  # fmt: skip

@@ -111,9 +111,18 @@ def _judge(place: str, text: str, reply: Reply, took_s: float) -> None:
         raise Effect(f"{text!r} in the {place}: {reply.status} {reply.body[:200]!r}")
     if took_s > SLOW_S:
         raise Effect(f"{text!r} in the {place} took {took_s:.1f} s")
-    strange = {"set-cookie", "x-injected", "location", "header-test", "crlf"} & set(reply.headers)
+    strange = {"set-cookie", "x-injected", "header-test", "crlf"} & set(reply.headers)
     if strange:
         raise Effect(f"{text!r} in the {place} made headers: {strange}")
+    if leads_away(location := reply.headers.get("location", "/")):
+        raise Effect(f"{text!r} in the {place} leads to {location!r}")
+
+
+def leads_away(location: str) -> bool:
+    """Whether a redirect goes anywhere but to a page of ours, as browsers read it: a backslash is a slash to them, and
+    what follows two or more slashes is a host."""
+    read = location.replace("\\", "/")
+    return not read.startswith("/") or read.startswith("//") or "?" in read
 
 
 async def _check_stored(target: Target, who: Caller, evidence: Evidence, text: str, *, must_pass: bool = False) -> None:

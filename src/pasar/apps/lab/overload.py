@@ -2,6 +2,7 @@
 
 import itertools
 import uuid
+from collections.abc import Sequence
 
 from .burst import request
 from .evidence import Evidence
@@ -54,20 +55,25 @@ async def overload(
         phase("storm", load.answers, calm_s, end),
         phase("after", load.answers, end + calm_s, end + 2 * calm_s),
     ]
-    evidence.attempt(len(load.answers))
     evidence.fault(f"seconds at {times:g}×", int(storm_s))
-    evidence.figure("capacity, good answers/s", f"{most:.0f}")
+    record(evidence, load.answers, found, most)
+    return found
+
+
+def record(evidence: Evidence, answers: Sequence[Answer], found: Sequence[Phase], most: float) -> None:
+    """The figures of calm, storm and calm. Raises `NotAsExpected` on answers that may never be."""
+    evidence.attempt(len(answers))
+    evidence.figure("capacity, good/s", f"{most:.0f}")
     for one in found:
         evidence.figure(f"{one.name}: offered/s", f"{one.offered:.0f}")
         evidence.figure(f"{one.name}: good/s", f"{one.good:.0f}")
         evidence.figure(f"{one.name}: p99 s", f"{one.p99_s:.3f}")
     evidence.figure("refusals, median ms", f"{found[1].refusal_p50_s * 1000:.0f}")
     evidence.figure("refusals, p99 ms", f"{found[1].refusal_p99_s * 1000:.0f}")
-    judge_answers(load.answers)
-    return found
+    judge_answers(answers)
 
 
-def judge_answers(answers: list[Answer]) -> None:
+def judge_answers(answers: Sequence[Answer]) -> None:
     """Whatever the load: a right answer, or a refusal that says when to come again."""
     strange = {one.status for one in answers if one.status >= 400 and not one.refused}
     if strange:

@@ -76,8 +76,11 @@ class Plan(NamedTuple):
 
 
 class Outcome(NamedTuple):
+    """`steps` are those of the scheduler, `changes` what was put to the store and judged."""
+
     trace: str
     steps: int
+    changes: int
     days: int
     faults: Counter[str]
     states: Counter[str]
@@ -123,7 +126,7 @@ class Simulation:
         self.seed, self.plan, self.chance = seed, plan, random.Random(seed)
         random.seed(seed)  # The jitter of the bus.
         self.loop = VirtualLoop()
-        self.trace, self.steps = hashlib.sha256(), 0
+        self.trace, self.changes = hashlib.sha256(), 0
         self.faults: Counter[str] = Counter()
         self.store = MemoryStore(self._heard)
         self.grown = asyncio.Event()
@@ -146,7 +149,7 @@ class Simulation:
         await asyncio.sleep(self.chance.expovariate(100))
 
     def _heard(self, change: Change, verdict: Verdict) -> None:
-        self.steps += 1
+        self.changes += 1
         told = [f"{self.loop.passed_s:.6f}", verdict.name]
         for append in change.appends:
             told += [append.kind, append.id, str(append.expected), *(type for type, _ in append.events)]
@@ -163,7 +166,8 @@ class Simulation:
         states = Judge(self.store, self.plan.stock, self.orders, self.provider, self.given_back).judge(
             min(clock.now() for clock in self.clocks)
         )
-        return Outcome(self.trace.hexdigest()[:16], self.steps, int(self.loop.passed_s / DAY), self.faults, states)
+        trace, days = self.trace.hexdigest()[:16], int(self.loop.passed_s / DAY)
+        return Outcome(trace, self.loop.turns, self.changes, days, self.faults, states)
 
     async def _main(self) -> None:
         line = ReceivedLine(sku="apple", quantity=self.plan.stock)

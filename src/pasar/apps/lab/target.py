@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -61,6 +62,8 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 NOBODY = Caller("", "")
+SIGNED_IN_S = 600.0
+"""Staff sign in again after so long: their tokens last 15 minutes."""
 PATIENCE = 8
 TOO_QUICK = b'"code":4029'
 
@@ -81,7 +84,7 @@ class Target:
     ) -> None:
         self.api, self.simulators, self.session = api.rstrip("/"), simulators.rstrip("/"), session
         self._password, self._domain, self._store, self._warehouse = password, domain, store, warehouse
-        self._staff: dict[str, Caller] = {}
+        self._staff: dict[str, tuple[Caller, float]] = {}
 
     async def ask(
         self, method: str, path: str, body: Any = None, who: Caller = NOBODY, key: str | None = None, **headers: str
@@ -150,11 +153,13 @@ class Target:
         return Caller(made["account"], made["access_token"])
 
     async def staff(self, name: str = "admin") -> Caller:
-        if name not in self._staff:
+        who, until = self._staff.get(name, (NOBODY, 0.0))
+        if until < monotonic():
             body = {"login": f"{name}@{self._domain}", "password": self._password}
             made = (await self.ask("POST", "/sessions", body)).ok()
-            self._staff[name] = Caller(made["account"], made["access_token"])
-        return self._staff[name]
+            who = Caller(made["account"], made["access_token"])
+            self._staff[name] = who, monotonic() + SIGNED_IN_S
+        return who
 
     async def sell(self, units: int, *, price: int = 10_000) -> str:
         """A new SKU on sale, with so many units."""

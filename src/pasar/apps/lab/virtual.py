@@ -21,6 +21,7 @@ class _Selector(selectors.DefaultSelector):
     loop: "VirtualLoop"
 
     def select(self, timeout: float | None = None) -> Any:
+        self.loop.turns += 1
         found = super().select(0)
         if not found:
             if timeout is None:
@@ -30,10 +31,12 @@ class _Selector(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
+    """`turns` counts its steps: in each, all go on that are due at one instant."""
+
     def __init__(self) -> None:
         selector = _Selector()
         selector.loop = self
-        self.passed_s = 0.0
+        self.passed_s, self.turns = 0.0, 0
         super().__init__(selector)
         self._clock_resolution = 1e-6
 

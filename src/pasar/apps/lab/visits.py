@@ -20,7 +20,7 @@ import msgspec
 from .burst import request
 from .evidence import Evidence
 from .load import Answer, Load, Phase, Wanted, arrivals, phase
-from .overload import Collapse, browse, judge_answers, kept
+from .overload import Collapse, browse, kept, record
 from .target import HOME, NOBODY, Caller, Target
 
 GOODS, PEOPLE, AT_ONCE = 8, 2_000, 24
@@ -153,16 +153,9 @@ async def overrun(
         phase("storm", visits.answers, calm_s, end),
         phase("after", visits.answers, end + 10.0, end + 10.0 + calm_s),
     ]
-    evidence.attempt(len(visits.answers))
     evidence.fault(f"seconds at {times:g}×", int(storm_s))
-    evidence.figure("capacity, paid visits/s", f"{peak:.0f}")
-    for one in found:
-        evidence.figure(f"{one.name}: visits/s", f"{one.offered:.0f}")
-        evidence.figure(f"{one.name}: paid/s", f"{one.good:.0f}")
-        evidence.figure(f"{one.name}: slowest step, p99 s", f"{one.p99_s:.3f}")
-    evidence.figure("refusals, median ms", f"{found[1].refusal_p50_s * 1000:.0f}")
     evidence.figure("turned away with a cart", str(turned_away_late(visits.answers)))
-    judge_answers(visits.answers)
+    record(evidence, visits.answers, found, peak)
     return found, peak
 
 
