@@ -28,9 +28,7 @@ def in_order(items: list[pytest.Item]) -> None:
     """Sort by what the tests of a file are allowed to take; equal ones stay as they are."""
     longest: dict[str, float] = {}
     for item in items:
-        file, allowed = item.nodeid.partition("::")[0], 0.0
-        if item.get_closest_marker("slow"):
-            mark = item.get_closest_marker("timeout")
-            allowed = float(mark.args[0]) if mark and mark.args else USUAL_S
+        file, mark = item.nodeid.partition("::")[0], item.get_closest_marker("timeout")
+        allowed = float(mark.args[0]) if mark and mark.args else USUAL_S if item.get_closest_marker("slow") else 0.0
         longest[file] = max(allowed, longest.get(file, 0.0))
     items.sort(key=lambda item: -longest[item.nodeid.partition("::")[0]])

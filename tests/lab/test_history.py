@@ -10,7 +10,7 @@ import pytest
 
 from pasar.apps.lab import domain
 from pasar.apps.lab.bank import Bank, ListWorkload, SumChanged, audit
-from pasar.apps.lab.evidence import Evidence
+from pasar.apps.lab.evidence import Evidence, scale
 from pasar.apps.lab.history import Anomaly, Operation, judge
 from postgres import TestDatabase
 
@@ -18,6 +18,7 @@ NARROW, WIDE = (8, 16, 1_000), (32, 64, 4_000)
 """Lists, clients that read and append at once, and operations of a history."""
 
 
+@pytest.mark.timeout(1000 if scale() >= 1 else 120)
 @pytest.mark.promise("A11")
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_histories_have_no_anomaly(database: TestDatabase, tmp_path: Path, proof: Evidence, seed: int) -> None:

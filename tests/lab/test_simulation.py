@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pasar.apps.lab.evidence import Evidence
+from pasar.apps.lab.evidence import Evidence, scale
 from pasar.apps.lab.simulation import Outcome, Plan, Simulation
 from pasar.apps.lab.simulation_judge import Broken
 from pasar.apps.lab.virtual import Stalled, VirtualLoop, run
@@ -29,6 +29,7 @@ def count(proof: Evidence, outcome: Outcome, attempts: int) -> None:
         proof.fault(fault, number)
 
 
+@pytest.mark.timeout(1200 if scale() >= 1 else 120)
 @pytest.mark.promise("B9", "F")
 @pytest.mark.parametrize("part", range(2))
 def test_processes_meet_their_deadlines(proof: Evidence, part: int) -> None:

@@ -19,7 +19,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from pasar.apps.lab.evidence import FOLDER, folder, recorded  # noqa: E402
+from pasar.apps.lab.evidence import FOLDER, SCALE, SMALL, folder, recorded  # noqa: E402
 from twins.verdict import FILE  # noqa: E402
 
 TWINS = Path(__file__).parent
@@ -86,7 +86,8 @@ async def test(where: Path, *tests: str) -> tuple[int, list[dict[str, str]], str
     """Status of pytest, how each test ended, and what was printed."""
     file = where / "verdict.json"
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "twins.verdict", *tests]
-    status, told = await run(command, where, **{FILE: str(file), FOLDER: str(where / "results")})
+    small = {FILE: str(file), FOLDER: str(where / "results"), SCALE: SMALL}  # What is found by night alone is missed.
+    status, told = await run(command, where, **small)
     ended = json.loads(file.read_text()) if file.exists() else []
     shutil.rmtree(where)
     return status, ended, told
