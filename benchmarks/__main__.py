@@ -50,20 +50,26 @@ def main() -> None:
         "seconds_each": seconds,
     }
     parts = chosen.only.split(",")
+
+    def keep() -> None:  # What took half an hour is not lost with what comes after it.
+        (FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
     if "a" in parts:
         results["kernel"] = kernel.run(seconds)
+        keep()
     letters = "".join(letter for part in parts for letter in part if letter in "bcde")
     if letters:
         results["http"] = http.run(seconds, letters)
+        keep()
     if "s" in parts:
         results["starts"] = _starts()
-    FOLDER.mkdir(parents=True, exist_ok=True)
     if "p" in parts:
         pages.write(pages.run(seconds), results["machine"], FOLDER)
         if parts == ["p"]:  # What was measured before, and is in the other files, stays.
             print(f"Written: {FOLDER / 'pages.md'}")
             return
-    (FOLDER / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    keep()
     report.write(results, FOLDER)
     print(f"Written: {FOLDER}")
 

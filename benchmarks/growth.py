@@ -27,15 +27,12 @@ from benchmarks import load
 from benchmarks.http import Members, orders
 from benchmarks.orders import order
 from benchmarks.place import Place, place
-from benchmarks.shop import fill
-from pasar.apps.deployment import data_folder, opened
+from benchmarks.shop import fill, signed_in, tokens_of
+from pasar.apps.deployment import opened
 from pasar.apps.memory import spare_the_collector
-from pasar.contexts.identity.account import Account
-from pasar.contexts.identity.facade import principal
 from pasar.contexts.ordering.views import orders as orders_view
 from pasar.kernel.access import Principal
 from pasar.kernel.bus import Context, Core
-from pasar.kernel.tokens import KeyRing, Tokens
 from pasar.kernel.view_tables import rebuild
 from pasar.kernel.worker import wait_for
 
@@ -177,11 +174,8 @@ async def _all(here: Place, members: Members, sizes: list[int], seconds: float) 
 def _signed_in(core: Core, here: Place, members: Members) -> tuple[Members, str]:
     """Fresh tokens of members, and one of somebody who looks through everybody's orders: filling takes longer than a
     token lives, and measuring may."""
-    tokens = Tokens(KeyRing(data_folder(here.settings) / "tokens", core.clock), core.clock, core.ids, lifetime_s=840)
     staff = Principal(id=str(core.ids.uuid()), kind="admin", roles=frozenset({"admin"}))
-    found = [(id, tokens.issue(principal(Account(state="member", account=UUID(id), roles=("member",)), 1)))
-             for id, _ in members]  # fmt: skip
-    return found, tokens.issue(staff)
+    return signed_in(here, members), tokens_of(here).issue(staff)
 
 
 def run(most: int, seconds: float) -> list[dict[str, Any]]:

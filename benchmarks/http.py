@@ -13,12 +13,13 @@ import uvloop
 from benchmarks import gateway, load, statements
 from benchmarks.orders import SKUS, sku
 from benchmarks.place import Place, place
-from benchmarks.shop import COUPON, PRICE, fill
+from benchmarks.shop import COUPON, PRICE, fill, signed_in
 from pasar.apps.deployment import opened
 from pasar.kernel.view_tables import rebuild
 
 CLIENTS = (1, 8, 32, 128)
 PORT = 18650
+CHECKOUT = "whole checkout"
 Members = list[tuple[str, str]]
 _encode = msgspec.json.encode
 
@@ -102,21 +103,26 @@ async def _all(here: Place, members: Members, seconds: float, only: str) -> list
     await load.run("127.0.0.1", PORT, 8, 3, lambda n: orders(members, 8, n, hot=False))
     await here.lag(120)
     for clients in CLIENTS:
-        if "b" in only:
-            for hot in (False, True):
-                name = "order created, one hot SKU" if hot else "order created, spread SKUs"
-                script = lambda n, c=clients, h=hot: orders(members, c, n, hot=h)  # noqa: E731
-                rows.append(await _case(here, name, clients, seconds, script))
-        if "c" in only:
-            row = await _case(here, "whole checkout", clients, seconds, lambda n, c=clients: checkouts(members, c, n))
+        rows += await _at(clients, here, signed_in(here, members), seconds, only)
+    return rows
+
+
+async def _at(clients: int, here: Place, members: Members, seconds: float, only: str) -> list[dict[str, Any]]:
+    scripts: dict[str, tuple[str, Any]] = {
+        "order created, spread SKUs": ("b", lambda n: orders(members, clients, n, hot=False)),
+        "order created, one hot SKU": ("b", lambda n: orders(members, clients, n, hot=True)),
+        CHECKOUT: ("c", lambda n: checkouts(members, clients, n)),
+        "list of 20 products": ("d", product_list),
+        "add to cart": ("e", lambda n: add_to_cart(members, clients, n)),
+    }
+    rows = [
+        await _case(here, what, clients, seconds, script)
+        for what, (letter, script) in scripts.items()
+        if letter in only
+    ]
+    for row in rows:
+        if row["what"] == CHECKOUT:
             row["per_second"] = round(row["per_second"] / 4, 1)
-            rows.append(row)
-        if "d" in only:
-            rows.append(await _case(here, "list of 20 products", clients, seconds, product_list))
-        if "e" in only:
-            rows.append(
-                await _case(here, "add to cart", clients, seconds, lambda n, c=clients: add_to_cart(members, c, n))
-            )
     return rows
 
 
@@ -137,7 +143,7 @@ def run(seconds: float, only: str = "bcde", workers: int = 1) -> dict[str, Any]:
         rows = uvloop.run(_all(here, members, seconds, only))
         found: dict[str, Any] = {"rows": rows, "memory_mb": here.memory_mb()}
         if "c" in only:
-            found["statements"] = uvloop.run(statements.count(here, members))
+            found["statements"] = uvloop.run(statements.count(here, signed_in(here, members)))
         found["rebuild"] = uvloop.run(_rebuild(here))
         return found
 

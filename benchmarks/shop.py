@@ -1,7 +1,7 @@
 """A shop to measure over HTTP: 1,000 SKUs with stock and prices, 1,000 members with an address and a token each."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from pasar.contexts.identity.facade import principal
 from pasar.contexts.platform.contract import OpenChannel, OpenStore
 from pasar.contexts.pricing.contract import CreateCoupon, SetPrice
 from pasar.kernel.bus import Bus, Context
+from pasar.kernel.clock import SystemClock
+from pasar.kernel.ids import SystemIds
 from pasar.kernel.private import Private
 from pasar.kernel.tokens import KeyRing, Tokens
 from pasar.vocabulary import Address
@@ -40,9 +42,24 @@ async def fill(here: Place) -> list[tuple[str, str]]:
             CreateCoupon(coupon=COUPON, kind="percent", value=Decimal(10), currency="KRW", total_limit=900_000_000)
         )
         await asyncio.gather(*(_goods(bus, core.ids.uuid(), number) for number in range(SKUS)))
-        ring = KeyRing(data_folder(here.settings) / "tokens", core.clock)
-        tokens = Tokens(ring, core.clock, core.ids, lifetime_s=840)
+        tokens = tokens_of(here)
         return await asyncio.gather(*(member(bus, core.ids.uuid(), number, tokens) for number in range(MEMBERS)))
+
+
+def tokens_of(here: Place) -> Tokens:
+    """What gives out tokens of this place. None lives longer than a quarter of an hour; a whole run does."""
+    clock = SystemClock()
+    return Tokens(KeyRing(data_folder(here.settings) / "tokens", clock), clock, SystemIds(), lifetime_s=840)
+
+
+def signed_in(here: Place, members: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The same members, with fresh tokens."""
+    tokens = tokens_of(here)
+    return [(id, _token(tokens, UUID(id))) for id, _ in members]
+
+
+def _token(tokens: Tokens, account: UUID) -> str:
+    return tokens.issue(principal(Account(state="member", account=account, roles=("member",)), 1))
 
 
 async def _goods(bus: "Callable[[], Bus]", product: UUID, number: int) -> None:
@@ -75,5 +92,4 @@ async def member(bus: "Callable[[], Bus]", account: UUID, number: int, tokens: T
         country="KR",
     )
     await bus().send(AddAddress(account=account, address_id="home", address=address))
-    who = Account(state="member", account=account, roles=("member",))
-    return str(account), tokens.issue(principal(who, 1))
+    return str(account), _token(tokens, account)
