@@ -64,7 +64,7 @@ _SETTINGS = {
     "jit": "off",
     "autovacuum_naptime": "15s",
     "autovacuum_vacuum_scale_factor": "0.05",
-    "autovacuum_vacuum_cost_delay": "8ms",  # A fifth of a core, not all of it, while buyers wait for that core.
+    "autovacuum_vacuum_cost_delay": "8ms",  # Not all of a core, while buyers wait for it.
     "timezone": "UTC",
     "log_timezone": "UTC",
     "lc_messages": "C",
