@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -105,8 +106,12 @@ async def test_a_process_that_was_killed_is_started_again(server: tuple[str, int
         await started(session, url)
 
     def serving() -> list[psutil.Process]:
-        alive = [one for one in psutil.Process(pid).children() if one.status() != psutil.STATUS_ZOMBIE]
-        return [one for one in alive if "resource_tracker" not in " ".join(one.cmdline())]
+        alive = []
+        for one in psutil.Process(pid).children():
+            with suppress(psutil.NoSuchProcess):  # It ends just now, or waits to be buried (`ZombieProcess`).
+                if "resource_tracker" not in " ".join(one.cmdline()):
+                    alive.append(one)
+        return alive
 
     before = serving()
     assert len(before) == 2

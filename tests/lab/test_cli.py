@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,17 @@ def test_a_deployment_is_attacked_and_a_result_is_written(
     assert result.passed
     assert promise in result.promises
     assert result.attempts > 0
+
+
+@pytest.mark.parametrize("what", ["requests", "share"])
+def test_load_ends_with_a_verdict(town: Town, results: Path, what: str) -> None:
+    """Whichever: a busy machine is no place to judge goodput."""
+    where = ["--against", town.api, "--simulators", town.simulators, "--times", "2", "--seconds", "2"]
+    with suppress(SystemExit):
+        app(["load", what, *where], result_action="return_value")
+    (result,) = evidence.read(results)
+    assert result.attempts > 10
+    assert result.passed or "Collapse" in result.why
 
 
 def test_a_scratch_database_is_judged(module_database: TestDatabase, results: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pasar.apps.lab.drills import DRILLS, compare
 from pasar.apps.lab.evidence import Evidence
-from pasar.apps.lab.living import judge_growth
+from pasar.apps.lab.living import HOLDINGS, Held, judge_growth
 from pasar.apps.lab.nemesis import below, command_of
 from pasar.apps.lab.target import NotAsExpected
 
@@ -19,17 +19,22 @@ def test_what_was_accepted_and_is_not_there_is_found() -> None:
         compare({1, 2}, {1: 1, 2: 2})
 
 
-def samples(growth: int) -> list[dict[str, dict[str, int]]]:
+def samples(growth: int, grows: str = "cli serve", held: str = "MiB") -> list[Held]:
     return [
-        {part: {"MiB": 100 + growth * number, "files": 30} for part in ("cli serve", "cli work")}
+        {
+            part: {what: 100 + growth * number * ((part, what) == (grows, held)) for what in kinds}
+            for part, kinds in HOLDINGS.items()
+        }
         for number in range(40)
     ]
 
 
 def test_who_grows_is_found() -> None:
     judge_growth(samples(0), Evidence("soak", ()))
-    with pytest.raises(NotAsExpected, match="grew from"):
-        judge_growth(samples(5), Evidence("soak", ()))
+    for part, kinds in HOLDINGS.items():
+        for what in kinds:
+            with pytest.raises(NotAsExpected, match=f"{part} grew from .* {what}"):
+                judge_growth(samples(5, part, what), Evidence("soak", ()))
     with pytest.raises(NotAsExpected, match="was not there"):
         judge_growth([{}] * 40, Evidence("soak", ()))
 

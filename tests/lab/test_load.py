@@ -103,7 +103,7 @@ def test_a_crowd_that_pushes_others_aside_is_found() -> None:
 async def test_overload_is_answered_in_order(busy_town: Town) -> None:
     """A short storm: every answer is a right one, or a refusal that says when to come again."""
     async with reaching(busy_town.api) as target:
-        found = await overload(target, Evidence("short", ()), 53, times=4, calm_s=1.0, storm_s=2.0)
+        found, _ = await overload(target, Evidence("short", ()), 53, times=4, calm_s=1.0, storm_s=2.0)
     assert all(one.good > 0 for one in found)
 
 

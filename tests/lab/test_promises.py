@@ -27,6 +27,12 @@ def test_enough_attempts_on_this_code_show_it() -> None:
     assert judged(replace(GOOD, attempts=99)) == "in part: 99 of 100"
 
 
+def test_a_drill_has_to_last() -> None:
+    hour = PROMISE._replace(seconds=3_600)
+    states = [stand(hour, [replace(GOOD, seconds=lasted)], now=NOW, code="t").state for lasted in (3_540, 3_600)]
+    assert states == ["in part: 59 of 60 minutes", "shown"]
+
+
 @pytest.mark.parametrize(
     ("results", "reason"),
     [

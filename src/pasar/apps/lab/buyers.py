@@ -2,8 +2,9 @@
 accepted. `reconcile` holds the deployment to that list."""
 
 import asyncio
+import itertools
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -66,8 +67,24 @@ class Buyers:
         if paid["state"] == "captured":
             self.captured.add(order_no)
 
+    async def browse(self, paths: Sequence[str], at_once: int) -> None:
+        """So many people who only look, at one page after the other."""
+
+        async def looks() -> None:
+            for path in itertools.cycle(paths):
+                if self.stopping.is_set():
+                    return
+                answer = await self._answered(lambda _, path=path: self.target.ask("GET", path))
+                if answer.status != 200:
+                    raise NotAsExpected(f"{path}: {answer.status}")
+
+        await asyncio.gather(*(looks() for _ in range(at_once)))
+
     async def insist(self, ask: Callable[[str], Awaitable[Reply]]) -> Any:
-        """The answer, however often it has to be asked for; always the same key."""
+        """What was answered, however often it has to be asked for; always the same key."""
+        return (await self._answered(ask)).ok()
+
+    async def _answered(self, ask: Callable[[str], Awaitable[Reply]]) -> Reply:
         key, began = uuid.uuid4().hex, monotonic()
         while True:
             try:
@@ -80,7 +97,7 @@ class Buyers:
                     self.server_errors.append(answer.body)
                 if answer.status not in UNSURE:
                     self._note(monotonic() - began)
-                    return answer.ok()
+                    return answer
             await asyncio.sleep(PAUSE_S)
 
     def _note(self, seconds: float) -> None:

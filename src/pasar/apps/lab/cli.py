@@ -113,8 +113,7 @@ def load(
                 if beside > 2 * alone:
                     raise Collapse(f"others wait {beside:.2f} s instead of {alone:.2f} s")
             elif what == "requests":
-                found = await overload(target, evidence, seed, times=times, storm_s=seconds)
-                judge_goodput(found, float(evidence.figures["capacity, good answers/s"]))
+                judge_goodput(*await overload(target, evidence, seed, times=times, storm_s=seconds))
             else:
                 async with visitors(target, evidence.seed(seed)) as visits:
                     judge_goodput(*await overrun(visits, evidence, times=times, storm_s=seconds))

@@ -14,12 +14,14 @@ UNPROVEN = "**unproven**"
 
 
 class Promise(NamedTuple):
-    """`attempts`: how many a night has to try; `checkers`: which must have passed, by the end of their names."""
+    """`attempts`: how many a night has to try; `checkers`: which must have passed, by the end of their names;
+    `seconds`: how long one of them must have gone on."""
 
     id: str
     text: str
     attempts: int
     checkers: tuple[str, ...] = ()
+    seconds: int = 0
 
 
 class Standing(NamedTuple):
@@ -43,11 +45,18 @@ def stand(promise: Promise, results: Sequence[Result], *, now: datetime, code: s
         state = f"{UNPROVEN}: {'; '.join(sorted(set(faults)))}"
     elif missing:
         state = f"{UNPROVEN}: did not run: {', '.join(missing)}"
-    elif attempts < promise.attempts:
-        state = f"in part: {attempts:,} of {promise.attempts:,}"
     else:
-        state = "shown"
+        state = _part(promise, attempts, max(result.seconds for result in own)) or "shown"
     return Standing(promise, state, attempts, tuple(own))
+
+
+def _part(promise: Promise, attempts: int, seconds: int) -> str:
+    """What is missing in number or in time."""
+    if attempts < promise.attempts:
+        return f"in part: {attempts:,} of {promise.attempts:,}"
+    if seconds < promise.seconds:
+        return f"in part: {seconds // 60} of {promise.seconds // 60} minutes"
+    return ""
 
 
 def _fault(result: Result, now: datetime, code: str) -> str:
@@ -82,8 +91,8 @@ def page(standings: Iterable[Standing], *, now: datetime, code: str) -> str:
         "# Promises",
         "",
         "Made by `make promises` from the checkers' result files ([evidence/](evidence/)), never by hand. *Shown*:",
-        "every checker passed on this very code within seven days, with the number of attempts that a night asks for.",
-        "*In part*: the same with fewer attempts. *Unproven*: all else.",
+        "every checker passed on this very code within seven days, with the number of attempts that a night asks for;",
+        "a drill also has to last. *In part*: the same with less of that. *Unproven*: all else.",
         "",
         f"Code {code}, {now:%Y-%m-%d}: {shown} shown, {partly} in part, {len(standings) - shown - partly} unproven.",
         "",

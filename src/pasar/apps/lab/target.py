@@ -112,6 +112,8 @@ class Target:
             return Reply(got.status, names, await got.read())
 
     def url(self, path: str) -> str:
+        if path.startswith(f"{self.api}/"):
+            return path
         own = path.startswith(("/api/", "/healthz", "/readyz", "/metrics", "/media", "/openapi", "/docs", "/."))
         return f"{self.api}{path}" if own else f"{self.api}/api/v1{path}"
 
