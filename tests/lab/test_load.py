@@ -11,7 +11,7 @@ import pytest
 from journeys.town import Town, make_town
 from pasar.apps.lab.evidence import Evidence, scale
 from pasar.apps.lab.load import Answer, Load, Wanted, phase
-from pasar.apps.lab.overload import Collapse, crowd, fair_share, judge_answers, judge_goodput, judge_share, overload
+from pasar.apps.lab.overload import Collapse, crowd, fair_share, judge_answers, judge_goodput, judge_share
 from pasar.apps.lab.target import Caller, NotAsExpected, order, reaching
 from pasar.apps.lab.visits import PAID, judge_order, overrun, visitors
 from postgres import TestDatabase, TestServer
@@ -98,13 +98,6 @@ def test_a_crowd_that_pushes_others_aside_is_found() -> None:
     for bad in (answers(200, 500, took_s=0.2), answers(200, 480) + answers(429, 20), answers(0, 500)):
         with pytest.raises(Collapse):
             judge_share(calm, bad, proof, 0.05)
-
-
-async def test_overload_is_answered_in_order(busy_town: Town) -> None:
-    """A short storm: every answer is a right one, or a refusal that says when to come again."""
-    async with reaching(busy_town.api) as target:
-        found, _ = await overload(target, Evidence("short", ()), 53, times=4, calm_s=1.0, storm_s=2.0)
-    assert all(one.good > 0 for one in found)
 
 
 @pytest.mark.promise("C1")

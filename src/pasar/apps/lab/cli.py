@@ -106,6 +106,8 @@ def load(
     from .target import reaching
     from .visits import judge_order, overrun, visitors
 
+    storm = {"times": times, "calm_s": seconds / 2, "storm_s": seconds}
+
     async def main(evidence: Evidence) -> None:
         async with reaching(against, **_options(simulators)) as target:
             if what == "share":
@@ -113,10 +115,10 @@ def load(
                 if beside > 2 * alone:
                     raise Collapse(f"others wait {beside:.2f} s instead of {alone:.2f} s")
             elif what == "requests":
-                judge_goodput(*await overload(target, evidence, seed, times=times, storm_s=seconds))
+                judge_goodput(*await overload(target, evidence, seed, **storm))
             else:
                 async with visitors(target, evidence.seed(seed)) as visits:
-                    judge_goodput(*await overrun(visits, evidence, times=times, storm_s=seconds))
+                    judge_goodput(*await overrun(visits, evidence, **storm))
                     judge_order(visits.answers)
 
     _judged(f"load {what}", ("C6",) if what == "share" else ("C1",), main)
