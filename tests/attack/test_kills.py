@@ -117,11 +117,9 @@ async def test_nothing_that_was_accepted_is_lost_or_doubled(
     town, server = mortal_town
     async with reaching(town.api, simulators=town.simulators) as target:
         buyers = Buyers(target, await target.sell(UNITS))
-        shopping = asyncio.create_task(buyers.shop(12))
         nemesis = Nemesis(acts_on(town, server), lambda: served(target))
-        await nemesis.follow(plan(proof.seed(seed), proof.number(faults, len(menu)), menu), proof)
-        buyers.stopping.set()
-        await shopping
+        chosen = plan(proof.seed(seed), proof.number(faults, len(menu)), menu)
+        await buyers.shop_during(12, nemesis.follow(chosen, proof))
         proof.figure("accepted orders", len(buyers.placed))
         assert buyers.broken > 0, "no request was broken off: nothing was tried"
         assert len(buyers.placed) > 20
@@ -194,6 +192,49 @@ async def test_a_list_that_agrees_passes() -> None:
     buyers.placed, buyers.captured, buyers.sku = {"1": Caller("", ""), "2": Caller("", "")}, {"1"}, "a"
     whole = Forgetful(9, {"1": "PAID", "2": "CANCELED"})
     assert await reconcile(whole, buyers, 10) == 1  # type: ignore[arg-type]
+
+
+class Lapsing(Forgetful):
+    """A deployment in which an unpaid order lapses right after the first look at it."""
+
+    def __init__(self) -> None:
+        super().__init__(8, {"1": "PAID", "2": "PENDING_PAYMENT"})
+        self.looked: list[str] = []
+
+    async def ask(self, method: str, path: str, *more: object, **headers: object) -> object:
+        self.looked.append(path.rpartition("/")[2])
+        answer = await super().ask(method, path, *more, **headers)
+        if path.endswith("/2"):
+            self._left, self._states["2"] = 9, "CANCELED"
+        return answer
+
+
+async def test_what_lapses_during_the_look_is_looked_at_again_and_nothing_else() -> None:
+    buyers = Buyers.__new__(Buyers)
+    buyers.placed, buyers.captured, buyers.sku = {"1": Caller("", ""), "2": Caller("", "")}, {"1"}, "a"
+    lapsing = Lapsing()
+    assert await reconcile(lapsing, buyers, 10) == 1  # type: ignore[arg-type]
+    assert lapsing.looked == ["1", "2", "2"]
+
+
+async def test_whichever_fails_first_ends_the_shopping() -> None:
+    class Closed(Buyers):
+        async def shop(self, at_once: int) -> None:
+            await (self.stopping.wait() if at_once else asyncio.sleep(0))
+            if not at_once:
+                raise NotAsExpected("the shop sells to nobody")
+
+    async def attack(seconds: float, broken: bool = False) -> None:
+        await asyncio.sleep(seconds)
+        if broken:
+            raise NotAsExpected("it does not serve again")
+
+    shop = Closed(Target("http://unused", None), "a")  # type: ignore[arg-type]
+    await shop.shop_during(1, attack(0))
+    with pytest.raises(NotAsExpected, match="serve again"):
+        await shop.shop_during(1, attack(0, broken=True))
+    with pytest.raises(NotAsExpected, match="sells to nobody"):
+        await shop.shop_during(0, attack(5))
 
 
 def test_a_plan_follows_from_its_seed() -> None:

@@ -1,7 +1,6 @@
 """Load by the clock; the promises under overload; and the generator itself, tried on servers that stall or collapse."""
 
 import asyncio
-import gc
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ import pytest
 
 from journeys.town import Town, make_town
 from pasar.apps.lab.evidence import Evidence, scale
-from pasar.apps.lab.load import Answer, Load, Wanted, phase
+from pasar.apps.lab.load import Answer, Load, Wanted, phase, uncollected
 from pasar.apps.lab.overload import Collapse, crowd, fair_share, judge_answers, judge_goodput, judge_share
 from pasar.apps.lab.target import Caller, NotAsExpected, order, reaching
 from pasar.apps.lab.visits import PAID, judge_order, overrun, visitors
@@ -25,11 +24,8 @@ PAGE = Wanted("page", 1.0, lambda: b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
 @pytest.fixture(autouse=True)
 def nothing_is_collected() -> Iterator[None]:
-    """A walk through all that a long test run remembers takes 0.3 s, which others would be said to have waited for."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+    with uncollected():
+        yield
 
 
 @pytest.fixture

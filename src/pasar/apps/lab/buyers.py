@@ -4,7 +4,7 @@ accepted. `reconcile` holds the deployment to that list."""
 import asyncio
 import itertools
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -38,6 +38,15 @@ class Buyers:
         async with asyncio.TaskGroup() as group:
             for number in range(at_once):
                 group.create_task(self._shop(pays=self._pay_at_all and number % 3 != 0))
+
+    async def shop_during(self, at_once: int, doing: Coroutine[Any, Any, None]) -> None:
+        """`shop` for as long as something else takes. Raises what either fails with, at once."""
+        shopping, other = asyncio.create_task(self.shop(at_once)), asyncio.create_task(doing)
+        ended, _ = await asyncio.wait([shopping, other], return_when=asyncio.FIRST_COMPLETED)
+        for one in ended:
+            one.result()
+        self.stopping.set()
+        await shopping
 
     async def _shop(self, pays: bool) -> None:
         while not self.stopping.is_set():
@@ -112,11 +121,11 @@ class Lost(AssertionError):
 
 async def reconcile(target: Target, buyers: Buyers, units: int, *, patience_s: float = 60.0) -> int:
     """After a quiet phase: every accepted order is there in a legal state, every paid one is paid, and exactly the
-    units of the orders that stand are gone. How many stand. Deadlines may still pass meanwhile, so what does not agree
-    is looked at again. Raises `Lost`."""
+    units of the orders that stand are gone. How many stand. Deadlines may still pass meanwhile: for so long after the
+    first look at all, what can still change, or is not as it should be, is looked at again. Raises `Lost`."""
+    states = await _states(target, buyers, buyers.placed)
     ends = monotonic() + patience_s
     while True:
-        states = await _states(target, buyers)
         wrong = {number: state for number, state in states.items() if not _legal(buyers, number, state)}
         standing, gone = sum(state not in GONE for state in states.values()), units - await target.left(buyers.sku)
         if not wrong and standing == gone:
@@ -126,13 +135,15 @@ async def reconcile(target: Target, buyers: Buyers, units: int, *, patience_s: f
                 f"{standing} orders stand and {gone} units are gone; not as accepted: {dict(list(wrong.items())[:5])}"
             )
         await asyncio.sleep(0.2)
+        open_ones = [number for number, state in states.items() if number in wrong or state not in PAID | GONE]
+        states |= await _states(target, buyers, open_ones)
 
 
 def _legal(buyers: Buyers, order_no: str, state: str) -> bool:
     return state in PAID or (order_no not in buyers.captured and state != MISSING)
 
 
-async def _states(target: Target, buyers: Buyers) -> dict[str, str]:
+async def _states(target: Target, buyers: Buyers, numbers: Iterable[str]) -> dict[str, str]:
     gate = asyncio.Semaphore(16)
 
     async def look(order_no: str, who: Caller) -> str:
@@ -144,5 +155,6 @@ async def _states(target: Target, buyers: Buyers) -> dict[str, str]:
                 return found["items"][0]["status"] if found["items"] else MISSING
         return MISSING if answer.status == 404 else answer.ok()["status"]
 
-    found = await asyncio.gather(*(look(number, who) for number, who in buyers.placed.items()))
-    return dict(zip(buyers.placed, found, strict=True))
+    asked = list(numbers)
+    found = await asyncio.gather(*(look(number, buyers.placed[number]) for number in asked))
+    return dict(zip(asked, found, strict=True))

@@ -21,9 +21,9 @@ Simulators = Annotated[str, Parameter(help="address of the simulated providers")
 
 
 def _run(main: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio
+    import uvloop
 
-    return asyncio.run(main)
+    return uvloop.run(main)
 
 
 def _judged(name: str, promises: tuple[str, ...], main: Callable[[Evidence], Awaitable[Any]]) -> None:
@@ -102,6 +102,7 @@ def load(
 ) -> None:
     """Once, `times`, once what it can take, by the clock, of people who come to buy or of single requests; or one
     greedy client beside all others."""
+    from .load import uncollected
     from .overload import Collapse, fair_share, judge_goodput, overload
     from .target import reaching
     from .visits import judge_order, overrun, visitors
@@ -121,7 +122,8 @@ def load(
                     judge_goodput(*await overrun(visits, evidence, **storm))
                     judge_order(visits.answers)
 
-    _judged(f"load {what}", ("C6",) if what == "share" else ("C1",), main)
+    with uncollected():
+        _judged(f"load {what}", ("C6",) if what == "share" else ("C1",), main)
 
 
 @app.command
@@ -132,8 +134,6 @@ def nemesis(
 
     Afterwards every accepted order must be there, once. Then run `pasar doctor` and `pasar verify`.
     """
-    import asyncio
-
     from .buyers import Buyers, reconcile
     from .nemesis import Flood, Nemesis, Processes, plan, served
     from .target import reaching
@@ -151,11 +151,9 @@ def nemesis(
         async with reaching(against, **_options(simulators)) as target:
             units = 1_000_000
             shop = Buyers(target, await target.sell(units), pay=bool(simulators))
-            shopping = asyncio.create_task(shop.shop(buyers))
             acts = {"kill": processes.kill, "pause": processes.pause, "flood": Flood(against)}
-            await Nemesis(acts, lambda: served(target)).follow(plan(evidence.seed(seed), faults, menu), evidence)
-            shop.stopping.set()
-            await shopping
+            chosen = plan(evidence.seed(seed), faults, menu)
+            await shop.shop_during(buyers, Nemesis(acts, lambda: served(target)).follow(chosen, evidence))
             evidence.figure("accepted orders", await reconcile(target, shop, units))
 
     _judged("nemesis", ("B1",), main)

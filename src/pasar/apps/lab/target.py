@@ -106,13 +106,11 @@ class Target:
         return reply
 
     async def _request(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> Reply:
-        url = self.url(path)
-        async with self.session.request(method, url, data=data, headers=headers, allow_redirects=False) as got:
-            names = {name.lower(): value for name, value in got.headers.items()}
-            return Reply(got.status, names, await got.read())
+        return await self._got(method, self.url(path), data=data, headers=headers)
 
     def url(self, path: str) -> str:
-        if path.startswith(f"{self.api}/"):
+        """Whole addresses stay as they are."""
+        if path.startswith(("http://", "https://")):
             return path
         own = path.startswith(("/api/", "/healthz", "/readyz", "/metrics", "/media", "/openapi", "/docs", "/."))
         return f"{self.api}{path}" if own else f"{self.api}/api/v1{path}"
@@ -121,14 +119,14 @@ class Target:
         """Ask the simulated providers, as a browser does: again where the connection was closed that idled."""
         if not self.simulators:
             raise NotAsExpected("this attack needs the simulated providers of a staging deployment (--simulators)")
-        url = path if path.startswith("http") else f"{self.simulators}{path}"
+        url = path if path.startswith(("http://", "https://")) else f"{self.simulators}{path}"
         for _ in range(2):
             with suppress(aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                return await self._from_outside(method, url, body)
-        return await self._from_outside(method, url, body)
+                return await self._got(method, url, json=body)
+        return await self._got(method, url, json=body)
 
-    async def _from_outside(self, method: str, url: str, body: Any) -> Reply:
-        async with self.session.request(method, url, json=body, allow_redirects=False) as got:
+    async def _got(self, method: str, url: str, **sent: Any) -> Reply:
+        async with self.session.request(method, url, allow_redirects=False, **sent) as got:
             names = {name.lower(): value for name, value in got.headers.items()}
             return Reply(got.status, names, await got.read())
 
