@@ -4,6 +4,7 @@ on telephone and desktop, without a finding of axe, a broken content rule or a w
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from browser.shopper import PHONE, Shopper
 from journeys.people import City, Person, fresh, in_town, item
 from journeys.town import Town
 from pasar.apps.demo import PASSWORD
+from pasar.contexts.finance.weeks import monday_after
 
 pytestmark = [pytest.mark.slow, pytest.mark.promise("E9")]
 PAGES = (
@@ -150,9 +152,9 @@ async def delivered_and_confirmed(city: City, buyer: dict[str, Any], number: str
     await guest.sees(number, "DELIVERED")
     await guest.post(f"/orders/{number}/confirm")
     await city.at_rest()
-    # The Tuesday after the first Monday that is seven days later, whatever day it is: no earlier run has this order.
-    monday = 7 - city.town.clock.now().weekday()
-    city.town.jump(days=(monday if monday == 7 else monday + 7) + 1)
+    now = city.town.clock.now()
+    tuesday = monday_after(now + timedelta(days=7), "UTC") + timedelta(days=1)
+    city.town.jump(seconds=(tuesday - now).total_seconds())
     await city.at_rest()
 
 
