@@ -217,6 +217,35 @@ async def test_what_lapses_during_the_look_is_looked_at_again_and_nothing_else()
     assert lapsing.looked == ["1", "2", "2"]
 
 
+class Expired(Forgetful):
+    """A deployment in which the buyers' tokens have expired, staff sees the orders, and there is little room."""
+
+    def __init__(self, left: int, states: dict[str, str]) -> None:
+        super().__init__(left, states)
+        self.refused = 0
+
+    async def staff(self) -> Caller:
+        return Caller("staff", "")
+
+    async def ask(self, method: str, path: str, *more: object, **headers: object) -> object:
+        if headers["who"] != await self.staff():
+            return Reply(401, {}, b"{}")
+        if self.refused < 3:
+            self.refused += 1
+            return Reply(503, {}, b"{}")
+        return await super().ask(method, path)
+
+
+async def test_where_tokens_have_expired_staff_looks_and_comes_again_when_there_is_no_room() -> None:
+    buyers = Buyers.__new__(Buyers)
+    buyers.placed, buyers.captured, buyers.sku = {"1": Caller("", ""), "2": Caller("", "")}, {"1"}, "a"
+    expired = Expired(9, {"1": "PAID", "2": "CANCELED"})
+    assert await reconcile(expired, buyers, 10) == 1  # type: ignore[arg-type]
+    assert expired.refused == 3
+    with pytest.raises(Lost):
+        await reconcile(Expired(9, {"1": "PAID"}), buyers, 10, patience_s=0)  # type: ignore[arg-type]
+
+
 async def test_whichever_fails_first_ends_the_shopping() -> None:
     class Closed(Buyers):
         async def shop(self, at_once: int) -> None:

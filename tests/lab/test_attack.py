@@ -27,6 +27,11 @@ async def test_one_capture_in_bursts(target: Target, proof: Evidence) -> None:
     await one_capture(target, proof, proof.number(30, 3))
 
 
+async def test_staff_sign_in_once_for_all_who_ask_at_once(target: Target) -> None:
+    found = await asyncio.gather(*(target.staff("finance") for _ in range(64)))
+    assert len({one.token for one in found}) == 1
+
+
 class Server:
     """Answers every request when its last byte has come; `naive` grants by looking first and writing later."""
 

@@ -1,13 +1,16 @@
 """The judges of drills find what was lost, doubled, or grew; plans and processes are told apart."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
 from pasar.apps.lab.drills import DRILLS, compare
 from pasar.apps.lab.evidence import Evidence
 from pasar.apps.lab.living import HOLDINGS, Held, judge_growth
-from pasar.apps.lab.nemesis import below, command_of
+from pasar.apps.lab.nemesis import below, command_of, send
 from pasar.apps.lab.target import NotAsExpected
 
 
@@ -42,6 +45,14 @@ def test_who_grows_is_found() -> None:
 def test_processes_are_found_by_what_they_run() -> None:
     assert "pytest" in command_of(os.getpid()) or "python" in command_of(os.getpid())
     assert os.getpid() in list(below(os.getppid()))
+
+
+def test_a_process_that_has_ended_by_itself_does_not_keep_others_alive() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
+        send([ended.pid, living.pid], signal.SIGKILL)
+        assert living.wait(10) == -signal.SIGKILL
 
 
 def test_every_drill_is_evidence_for_a_promise() -> None:

@@ -13,6 +13,7 @@ import aiohttp
 from .target import Caller, NotAsExpected, Reply, Target, order
 
 PAUSE_S = 0.1
+PATIENCE = 100
 UNSURE = (409, 429, 500, 502, 503, 504)
 PAID = frozenset({"PAID", "ALLOCATED", "PICKING", "SHIPPED", "DELIVERED", "CONFIRMED", "COMPLETED"})
 GONE = frozenset({"CANCELED"})
@@ -148,13 +149,21 @@ async def _states(target: Target, buyers: Buyers, numbers: Iterable[str]) -> dic
 
     async def look(order_no: str, who: Caller) -> str:
         async with gate:
-            answer = await target.ask("GET", f"/orders/{order_no}", who=who)
+            answer = await _let_in(target, f"/orders/{order_no}", who)
             if answer.status == 401:  # The guest's token has expired meanwhile: staff still sees the order.
-                staff = await target.staff()
-                found = (await target.ask("GET", f"/staff/orders?order_no={order_no}", who=staff)).ok()
-                return found["items"][0]["status"] if found["items"] else MISSING
+                answer = await _let_in(target, f"/orders/{order_no}", await target.staff())
         return MISSING if answer.status == 404 else answer.ok()["status"]
 
     asked = list(numbers)
     found = await asyncio.gather(*(look(number, buyers.placed[number]) for number in asked))
     return dict(zip(asked, found, strict=True))
+
+
+async def _let_in(target: Target, path: str, who: Caller) -> Reply:
+    """What is answered to who comes again a few times where there was no place."""
+    for _ in range(PATIENCE):
+        answer = await target.ask("GET", path, who=who)
+        if answer.status not in (429, 503):
+            break
+        await asyncio.sleep(PAUSE_S)
+    return answer

@@ -21,7 +21,7 @@ from pasar.kernel.embedded_record import Address
 
 from .buyers import Buyers, reconcile
 from .evidence import Evidence
-from .nemesis import Fault, Nemesis, Processes, below, command_of, plan, served
+from .nemesis import Fault, Nemesis, Processes, below, command_of, plan, send, served
 from .servers import free_port
 from .target import NotAsExpected, Target, reaching
 
@@ -56,9 +56,9 @@ async def running(**settings: object) -> AsyncIterator[tuple[Target, int, Path]]
         async with reaching(url, simulators=simulators) as target:
             try:
                 await served(target, 120)
-                yield target, process.pid, folder
             except NotAsExpected as never:
                 raise NotAsExpected(f"{never}\n{(folder / 'run.log').read_text()[-2000:]}") from None
+            yield target, process.pid, folder
     finally:
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
@@ -77,9 +77,7 @@ async def faults(evidence: Evidence, seconds: int) -> None:
             if fault.victim != POSTGRES:
                 return await processes.kill(fault)
             address = EmbeddedServer(folder / "postgres").running()
-            for pid in processes_in(address.home / "data") if address else ():
-                with suppress(ProcessLookupError):  # The server ends processes by itself, too.
-                    os.kill(pid, signal.SIGKILL)
+            send(processes_in(address.home / "data") if address else (), signal.SIGKILL)
 
         acts = {"kill": kill, "pause": processes.pause}
         chosen = [one._replace(wait_s=EVERY_S) for one in plan(evidence.seed(71), max(1, int(seconds / EVERY_S)), MENU)]

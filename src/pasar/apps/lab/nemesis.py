@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from statistics import median
@@ -78,18 +78,21 @@ class Processes:
         """It stands still, as behind a full disk or a long garbage collection, and then goes on as if nothing was."""
         paused = self._signal(fault.victim, signal.SIGSTOP)
         await asyncio.sleep(fault.for_s)
-        for pid in paused:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        send(paused, signal.SIGCONT)
 
     def _signal(self, part: str, number: int) -> list[int]:
         found = self.named(part)
         if not found:
             raise NotAsExpected(f"no process of {self._supervisor} is called {part}")
-        for pid in found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        send(found, number)
         return found
+
+
+def send(pids: Iterable[int], number: int) -> None:
+    """A signal to each of these processes that has not ended by itself meanwhile."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def below(pid: int) -> Iterator[int]:

@@ -1,7 +1,6 @@
 """PostgreSQL servers for drills, made with PostgreSQL's own programs, as an operator would."""
 
 import asyncio
-import os
 import shutil
 import signal
 import socket
@@ -12,6 +11,7 @@ import asyncpg
 
 from pasar.kernel.embedded_host import find_programs, make_private, processes_in, run, service_user
 
+from .nemesis import send
 from .target import NotAsExpected, until
 
 SETTINGS = {
@@ -76,8 +76,7 @@ class Server:
 
     def kill(self) -> None:
         """As a power cut would."""
-        for pid in processes_in(self.data):
-            os.kill(pid, signal.SIGKILL)
+        send(processes_in(self.data), signal.SIGKILL)
 
     async def killed(self) -> None:
         self.kill()
