@@ -161,9 +161,10 @@ async def _states(target: Target, buyers: Buyers, numbers: Iterable[str]) -> dic
 
 async def _let_in(target: Target, path: str, who: Caller) -> Reply:
     """What is answered to who comes again a few times where there was no place."""
+    answer = await target.ask("GET", path, who=who)
     for _ in range(PATIENCE):
-        answer = await target.ask("GET", path, who=who)
         if answer.status not in (429, 503):
             break
         await asyncio.sleep(PAUSE_S)
+        answer = await target.ask("GET", path, who=who)
     return answer
