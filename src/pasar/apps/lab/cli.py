@@ -103,7 +103,7 @@ def load(
     """Once, `times`, once what it can take, by the clock, of people who come to buy or of single requests; or one
     greedy client beside all others."""
     from .load import uncollected
-    from .overload import Collapse, fair_share, judge_goodput, overload
+    from .overload import fair_share, judge_goodput, judge_share, overload
     from .target import reaching
     from .visits import judge_order, overrun, visitors
 
@@ -112,9 +112,7 @@ def load(
     async def main(evidence: Evidence) -> None:
         async with reaching(against, **_options(simulators)) as target:
             if what == "share":
-                alone, beside = await fair_share(target, evidence, seed, seconds=seconds)
-                if beside > 2 * alone:
-                    raise Collapse(f"others wait {beside:.2f} s instead of {alone:.2f} s")
+                judge_share(await fair_share(target, evidence, seed, seconds=seconds), evidence)
             elif what == "requests":
                 judge_goodput(*await overload(target, evidence, seed, **storm))
             else:
