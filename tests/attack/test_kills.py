@@ -253,8 +253,14 @@ async def test_whichever_fails_first_ends_the_shopping() -> None:
             if not at_once:
                 raise NotAsExpected("the shop sells to nobody")
 
+    cancelled: list[float] = []
+
     async def attack(seconds: float, broken: bool = False) -> None:
-        await asyncio.sleep(seconds)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            cancelled.append(seconds)
+            raise
         if broken:
             raise NotAsExpected("it does not serve again")
 
@@ -264,6 +270,8 @@ async def test_whichever_fails_first_ends_the_shopping() -> None:
         await shop.shop_during(1, attack(0, broken=True))
     with pytest.raises(NotAsExpected, match="sells to nobody"):
         await shop.shop_during(0, attack(5))
+    await asyncio.sleep(0)
+    assert cancelled == [5]
 
 
 def test_a_plan_follows_from_its_seed() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pasar.apps.lab.drills import DRILLS, compare
 from pasar.apps.lab.evidence import Evidence
 from pasar.apps.lab.living import HOLDINGS, Held, judge_growth
-from pasar.apps.lab.nemesis import below, command_of, send
+from pasar.apps.lab.nemesis import below, command_of, signal_all
 from pasar.apps.lab.target import NotAsExpected
 
 
@@ -51,7 +51,7 @@ def test_a_process_that_has_ended_by_itself_does_not_keep_others_alive() -> None
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as living:
-        send([ended.pid, living.pid], signal.SIGKILL)
+        signal_all([ended.pid, living.pid], signal.SIGKILL)
         assert living.wait(10) == -signal.SIGKILL
 
 

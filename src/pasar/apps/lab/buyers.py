@@ -41,13 +41,17 @@ class Buyers:
                 group.create_task(self._shop(pays=self._pay_at_all and number % 3 != 0))
 
     async def shop_during(self, at_once: int, doing: Coroutine[Any, Any, None]) -> None:
-        """`shop` for as long as something else takes. Raises what either fails with, at once."""
+        """`shop` for as long as something else takes. Raises what either fails with, at once; the other ends, too."""
         shopping, other = asyncio.create_task(self.shop(at_once)), asyncio.create_task(doing)
         ended, _ = await asyncio.wait([shopping, other], return_when=asyncio.FIRST_COMPLETED)
-        for one in ended:
-            one.result()
-        self.stopping.set()
-        await shopping
+        try:
+            for one in ended:
+                one.result()
+            self.stopping.set()
+            await shopping
+        finally:
+            for one in (shopping, other):
+                one.cancel()
 
     async def _shop(self, pays: bool) -> None:
         while not self.stopping.is_set():

@@ -21,7 +21,7 @@ from pasar.kernel.embedded_record import Address
 
 from .buyers import Buyers, reconcile
 from .evidence import Evidence
-from .nemesis import Fault, Nemesis, Processes, below, command_of, plan, send, served
+from .nemesis import Fault, Nemesis, Processes, below, command_of, plan, served, signal_all
 from .servers import free_port
 from .target import NotAsExpected, Target, reaching
 
@@ -77,7 +77,7 @@ async def faults(evidence: Evidence, seconds: int) -> None:
             if fault.victim != POSTGRES:
                 return await processes.kill(fault)
             address = EmbeddedServer(folder / "postgres").running()
-            send(processes_in(address.home / "data") if address else (), signal.SIGKILL)
+            signal_all(processes_in(address.home / "data") if address else (), signal.SIGKILL)
 
         acts = {"kill": kill, "pause": processes.pause}
         chosen = [one._replace(wait_s=EVERY_S) for one in plan(evidence.seed(71), max(1, int(seconds / EVERY_S)), MENU)]

@@ -78,17 +78,17 @@ class Processes:
         """It stands still, as behind a full disk or a long garbage collection, and then goes on as if nothing was."""
         paused = self._signal(fault.victim, signal.SIGSTOP)
         await asyncio.sleep(fault.for_s)
-        send(paused, signal.SIGCONT)
+        signal_all(paused, signal.SIGCONT)
 
     def _signal(self, part: str, number: int) -> list[int]:
         found = self.named(part)
         if not found:
             raise NotAsExpected(f"no process of {self._supervisor} is called {part}")
-        send(found, number)
+        signal_all(found, number)
         return found
 
 
-def send(pids: Iterable[int], number: int) -> None:
+def signal_all(pids: Iterable[int], number: int) -> None:
     """A signal to each of these processes that has not ended by itself meanwhile."""
     for pid in pids:
         with suppress(ProcessLookupError):

@@ -11,7 +11,7 @@ import asyncpg
 
 from pasar.kernel.embedded_host import find_programs, make_private, processes_in, run, service_user
 
-from .nemesis import send
+from .nemesis import signal_all
 from .target import NotAsExpected, until
 
 SETTINGS = {
@@ -76,7 +76,7 @@ class Server:
 
     def kill(self) -> None:
         """As a power cut would."""
-        send(processes_in(self.data), signal.SIGKILL)
+        signal_all(processes_in(self.data), signal.SIGKILL)
 
     async def killed(self) -> None:
         self.kill()
