@@ -4,7 +4,8 @@ The browser's driver keeps an event loop running in its thread, which no asynchr
 a thread of its own, and the tests of this folder run there.
 """
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from browser.shopper import AXE, Shopper, chromium, opened_browser
+from journeys.people import City, in_town
 from journeys.town import Town
 from pasar.apps.lab.evidence import Evidence
 
@@ -61,6 +63,17 @@ def shopper(stage: Stage, town: Town, proof: Evidence) -> Iterator[MakeShopper]:
     for one in made:
         proof.attempt(one.checked)
         stage.run(one.close)
+
+
+def outside(town: Town, work: Callable[[City], Awaitable[Any]]) -> Any:
+    """What others do meanwhile, by the API; in a thread that has no browser."""
+
+    async def run() -> Any:
+        async with in_town(town) as city:
+            return await work(city)
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(run())).result()
 
 
 @pytest.hookimpl(tryfirst=True)

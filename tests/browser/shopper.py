@@ -103,6 +103,7 @@ class Shopper:
         """By the search field, then the first that was found, then the first values of its options."""
         self.page.locator(".search input[type=search]").fill(words)
         self.page.locator(".search input[type=search]").press("Enter")
+        self.page.wait_for_url("**/search?**")  # The page before it may have goods, too.
         self.page.locator(".good h3 a").first.click()
         for number in range(picks):
             values = self.page.locator("#buy .values").nth(number)

@@ -1,17 +1,14 @@
 """The console in a real browser: every page, acts on them, one journey through all; in four languages, light and dark,
 on telephone and desktop, without a finding of axe, a broken content rule or a word in the console."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from browser.conftest import MakeShopper
+from browser.conftest import MakeShopper, outside
 from browser.shopper import PHONE, Shopper
-from journeys.people import City, Person, fresh, in_town, item
+from journeys.people import City, Person, fresh, item
 from journeys.town import Town
 from pasar.apps.demo import PASSWORD
 from pasar.contexts.finance.weeks import monday_after
@@ -88,17 +85,6 @@ def test_without_scripts_a_product_is_paused_and_a_long_list_goes_on(shopper: Ma
     seller.page.locator("button[value=on_sale]").click()
     seller.page.get_by_text("All done.").wait_for()
     assert seller.problems == []
-
-
-def outside(town: Town, work: Callable[[City], Awaitable[Any]]) -> Any:
-    """What others do meanwhile, by the API; in a thread that has no browser."""
-
-    async def run() -> Any:
-        async with in_town(town) as city:
-            return await work(city)
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(run())).result()
 
 
 def add_vase(seller: Shopper) -> list[str]:

@@ -11,9 +11,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from browser.conftest import MakeShopper
+from browser.conftest import MakeShopper, outside
 from browser.shopper import PHONE, Shopper
-from browser.test_console import again, outside, sign_in
+from browser.test_console import again, sign_in
 from journeys.people import City, item, until
 from journeys.town import Town
 from pasar.apps.demo import PASSWORD
