@@ -29,7 +29,7 @@ def count(proof: Evidence, outcome: Outcome, attempts: int) -> None:
         proof.fault(fault, number)
 
 
-@pytest.mark.timeout(1200 if scale() >= 1 else 120)
+@pytest.mark.timeout(2400 if scale() >= 1 else 120)
 @pytest.mark.promise("B9", "F")
 @pytest.mark.parametrize("part", range(2))
 def test_processes_meet_their_deadlines(proof: Evidence, part: int) -> None:
