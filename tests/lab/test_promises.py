@@ -51,8 +51,35 @@ def test_anything_else_is_unproven(results: tuple[Result, ...], reason: str) -> 
     assert reason in state
 
 
-def test_a_failure_on_this_code_is_not_covered_by_a_success_of_another_scale() -> None:
-    assert "unproven" in judged(GOOD, replace(GOOD, scale="1", passed=False, why="lost"))
+BEFORE, AFTER = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
+FAILED = replace(GOOD, passed=False, why="lost", scale="1")
+
+
+def test_a_failure_voids_what_its_checker_showed_before_at_whatever_scale() -> None:
+    assert "unproven" in judged(replace(GOOD, at=BEFORE), FAILED)
+    assert judged(replace(GOOD, at=BEFORE, attempts=900), FAILED, replace(GOOD, at=AFTER, attempts=7)) == (
+        "in part: 7 of 100"
+    )
+    assert judged(replace(GOOD, at=AFTER, checker="other"), FAILED).startswith("**unproven**")
+
+
+def test_a_failure_that_was_followed_by_a_success_is_told_beside_it() -> None:
+    found = stand(
+        PROMISE, [FAILED, replace(FAILED, tree="other", at=BEFORE), replace(GOOD, at=AFTER)], now=NOW, code="t"
+    )
+    assert (found.state, found.failed) == ("shown", (FAILED,))
+    assert "| shown; failed before: a.py::test_bursts: lost |" in page([found], now=NOW, code="t")
+    assert "1 shown" in page([found], now=NOW, code="t")
+
+
+def test_a_later_success_does_not_replace_the_file_of_a_failure(tmp_path: Path) -> None:
+    for result in (FAILED, replace(FAILED, at=AFTER), replace(GOOD, scale="1"), replace(GOOD, scale="1", at=AFTER)):
+        evidence.write(result, tmp_path)
+    assert sorted((result.passed, result.at) for result in evidence.read(tmp_path)) == [
+        (False, NOW),
+        (False, AFTER),
+        (True, AFTER),
+    ]
 
 
 def test_the_page_is_made_from_files_and_keeps_them(tmp_path: Path) -> None:
@@ -63,6 +90,12 @@ def test_the_page_is_made_from_files_and_keeps_them(tmp_path: Path) -> None:
     written = (docs / "promises.md").read_text()
     assert "| A1 | Nothing is sold twice | shown | 120 | 3 kill | 7 | c | 2026-03-01 |" in written
     assert [result.checker for result in evidence.read(docs / "evidence")] == [GOOD.checker]
+    failure = replace(FAILED, tree=evidence.tree(), at=BEFORE)
+    evidence.write(failure, results)
+    write_page(docs, results, (PROMISE,), now=NOW)
+    write_page(docs, tmp_path / "none", (PROMISE,), now=NOW)
+    assert "shown; failed before" in (docs / "promises.md").read_text()
+    assert failure in evidence.read(docs / "evidence")
     assert page([stand(PROMISE, [], now=NOW, code="t")], now=NOW, code="t").count("unproven") == 2
 
 

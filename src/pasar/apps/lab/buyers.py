@@ -6,16 +6,19 @@ import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
+
+from pasar.vocabulary import OrderState
 
 from .target import Caller, NotAsExpected, Reply, Target, order
 
 PAUSE_S = 0.1
 PATIENCE = 100
 UNSURE = (409, 429, 500, 502, 503, 504)
-PAID = frozenset({"PAID", "ALLOCATED", "PICKING", "SHIPPED", "DELIVERED", "CONFIRMED", "COMPLETED"})
+_STATES: tuple[OrderState, ...] = get_args(OrderState)
+PAID = frozenset(_STATES[_STATES.index("PAID") : _STATES.index("COMPLETED") + 1])
 GONE = frozenset({"CANCELED"})
 MISSING = "missing"
 

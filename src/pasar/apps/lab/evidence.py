@@ -132,8 +132,9 @@ def folder() -> Path:
 
 
 def write(result: Result, into: Path | None = None) -> Path:
-    """One file per checker, case and scale: a later run replaces it."""
-    name = _SLUG.sub("-", f"{result.checker} {result.case} {result.scale}").strip("-")[-150:]
+    """One file per checker, case and scale: a later run replaces it. But nothing replaces a run that did not pass."""
+    failed = "" if result.passed else f" {result.at:%Y%m%d %H%M%S}"
+    name = _SLUG.sub("-", f"{result.checker} {result.case} {result.scale}{failed}").strip("-")[-150:]
     target = (into or folder()) / f"{name}.json"
     _put(target, msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     return target

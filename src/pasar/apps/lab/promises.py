@@ -3,7 +3,7 @@ only: what was skipped, failed, grew old or ran on other code shows as unproven.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,17 +25,25 @@ class Promise(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """What the results say of a promise. `state` is shown, in part, or unproven with the reason."""
+    """What the results say of a promise. `state` is shown, in part, or unproven with the reason. `failed`: runs on this
+    code that did not pass, though the same checker passed since."""
 
     promise: Promise
     state: str
     attempts: int
     results: tuple[Result, ...]
+    failed: tuple[Result, ...] = ()
 
 
 def stand(promise: Promise, results: Sequence[Result], *, now: datetime, code: str) -> Standing:
-    """Judge one promise by the newest results of each of its checkers."""
-    own = _newest([result for result in results if promise.id in result.promises], code)
+    """Judge one promise by what each of its checkers showed since it last failed."""
+    named = [result for result in results if promise.id in result.promises]
+    own = _counted(named, code)
+    failed = {
+        (result.checker, result.case, result.at): result
+        for result in named
+        if not result.passed and result.tree == code and result not in own
+    }
     attempts = sum(result.attempts_for(promise.id) for result in own if not _fault(result, now, code))
     faults = [fault for result in own if (fault := _fault(result, now, code))]
     missing = [name for name in promise.checkers if not any(result.checker.endswith(name) for result in own)]
@@ -47,7 +55,7 @@ def stand(promise: Promise, results: Sequence[Result], *, now: datetime, code: s
         state = f"{UNPROVEN}: did not run: {', '.join(missing)}"
     else:
         state = _part(promise, attempts, max(result.seconds for result in own)) or "shown"
-    return Standing(promise, state, attempts, tuple(own))
+    return Standing(promise, state, attempts, tuple(own), tuple(failed.values()))
 
 
 def _part(promise: Promise, attempts: int, seconds: int) -> str:
@@ -69,17 +77,23 @@ def _fault(result: Result, now: datetime, code: str) -> str:
     return ""
 
 
-def _newest(results: Sequence[Result], code: str) -> list[Result]:
-    """For each checker and case: what ran on this code before what did not, a failure before success, then the larger
-    and the newer one."""
+def _counted(results: Sequence[Result], code: str) -> list[Result]:
+    """One run of each checker and case. What ran on this code goes before what did not. A run that did not pass voids
+    all before it; of those that passed since, the one with most attempts counts, and the newer of two."""
 
     def name(result: Result) -> tuple[str, str]:
         return result.checker, result.case
 
-    def worth(result: Result) -> tuple[bool, bool, int, datetime]:
-        return result.tree == code, not result.passed, result.attempts, result.at
-
-    return [max(group, key=worth) for _, group in groupby(sorted(results, key=name), name)]
+    counted = []
+    for _, runs in groupby(sorted(results, key=name), name):
+        every = list(runs)
+        group = sorted(
+            [result for result in every if result.tree == code] or every,
+            key=lambda result: (result.at, not result.passed),
+        )
+        since = list(takewhile(lambda result: result.passed, reversed(group)))
+        counted.append(max(since, key=lambda result: result.attempts) if since else group[-1])
+    return counted
 
 
 def page(standings: Iterable[Standing], *, now: datetime, code: str) -> str:
@@ -92,7 +106,8 @@ def page(standings: Iterable[Standing], *, now: datetime, code: str) -> str:
         "",
         "Made by `make promises` from the checkers' result files ([evidence/](evidence/)), never by hand. *Shown*:",
         "every checker passed on this very code within seven days, with the number of attempts that a night asks for;",
-        "a drill also has to last. *In part*: the same with less of that. *Unproven*: all else.",
+        "a drill also has to last. *In part*: the same with less of that. *Unproven*: all else. A run that fails voids",
+        "what its checker showed before; where it passed again since, the failure is told beside the state.",
         "",
         f"Code {code}, {now:%Y-%m-%d}: {shown} shown, {partly} in part, {len(standings) - shown - partly} unproven.",
         "",
@@ -124,7 +139,8 @@ def _row(one: Standing) -> str:
     short = ", ".join(map(str, seeds[:6])) + (f" … ({len(seeds)})" if len(seeds) > 6 else "")
     commits = ", ".join(sorted({result.commit for result in one.results}))
     date = f"{min(result.at for result in one.results):%Y-%m-%d}" if one.results else ""
-    cells = (one.promise.id, one.promise.text, one.state, f"{one.attempts:,}", told, short, commits, date)
+    again = "".join(f"; failed before: {result.checker}{result.case}: {result.why}" for result in one.failed)
+    cells = (one.promise.id, one.promise.text, one.state + again, f"{one.attempts:,}", told, short, commits, date)
     return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
 
 
@@ -152,7 +168,7 @@ def write_page(docs: Path, results: Path, promises: Sequence[Promise], *, now: d
     for old in kept.glob("*.json"):
         old.unlink()
     for one in standings:
-        for result in one.results:
+        for result in (*one.results, *one.failed):
             write(result, kept)
     (docs / "promises.md").write_text(page(standings, now=now, code=code), encoding="utf-8")
     return standings
