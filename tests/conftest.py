@@ -95,6 +95,18 @@ def town(
     from journeys.town import make_town
 
     with make_town(postgres_server, template_database, tmp_path_factory.mktemp("town")) as made:
+        made.is_shared = True
+        yield made
+
+
+@pytest.fixture(scope="module")
+def own_town(
+    postgres_server: TestServer, template_database: TestDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator["Town"]:
+    """The same for the tests of one module, which let days pass: they make it their `town`."""
+    from journeys.town import make_town
+
+    with make_town(postgres_server, template_database, tmp_path_factory.mktemp("town")) as made:
         yield made
 
 

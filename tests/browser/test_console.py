@@ -24,6 +24,12 @@ PAGES = (
 FEW = ("", "/orders", "/products", "/inventory/skus/apple-fuji", "/promotions/new", "/system")
 
 
+@pytest.fixture(scope="module")
+def town(own_town: Town) -> Town:
+    """Weeks pass here."""
+    return own_town
+
+
 def sign_in(one: Shopper, who: str) -> Shopper:
     one.open("/console/login")
     one.page.locator("#login").fill(f"{who}@example.com")

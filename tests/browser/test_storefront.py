@@ -3,21 +3,12 @@ languages and right to left; every page without a finding of axe, a broken conte
 
 import pytest
 
-from browser.conftest import MakeShopper, outside
+from browser.conftest import MakeShopper
 from browser.shopper import DESKTOP, PHONE
-from journeys.people import City, fresh
-from journeys.town import Town
+from journeys.people import fresh
 
 pytestmark = [pytest.mark.slow, pytest.mark.promise("E9")]
-FRUIT = ("apple-fuji", "grape-shine")
 OWN_PAGES = ("addresses", "points", "returns", "sessions", "profile", "data")
-
-
-async def fruit_comes(city: City) -> None:
-    """Other tests may have let weeks pass in this town, and the demo's fruit does not keep."""
-    for sku in FRUIT:
-        await city.receive(sku, 2)
-    await city.at_rest()
 
 
 @pytest.mark.requirement("S2-007", "S4-009")
@@ -33,7 +24,6 @@ async def fruit_comes(city: City) -> None:
 )
 def test_a_guest_buys(
     shopper: MakeShopper,
-    town: Town,
     language: str,
     words: str,
     picks: int,
@@ -41,7 +31,6 @@ def test_a_guest_buys(
     size: tuple[int, int],
     scripts: bool,
 ) -> None:
-    outside(town, fruit_comes)
     guest = shopper(language, size=size, scripts=scripts)
     guest.open("/")
     guest.check()

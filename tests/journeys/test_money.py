@@ -11,8 +11,15 @@ from typing import Any
 import pytest
 
 from journeys.people import City, Person, item, until
+from journeys.town import Town
 
 OPEN = ("CREATED", "PENDING_PAYMENT", "PAYMENT_PROCESSING")
+
+
+@pytest.fixture(scope="module")
+def town(own_town: Town) -> Town:
+    """Weeks pass here."""
+    return own_town
 
 
 async def _payment(city: City, payment: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class Town:
         self.clock = SharedClock(folder / "clock", datetime.now(UTC).replace(microsecond=0))
         self._ahead = self.clock.now() - datetime.now(UTC)
         self.with_history = False
+        self.is_shared = False
         self._clockwork: threading.Thread | None = None
         self._stopping = threading.Event()
         self.children: dict[str, Child] = {}
@@ -102,8 +103,11 @@ class Town:
             self.clock.set(datetime.now(UTC) + self._ahead)
 
     def jump(self, **by: float) -> datetime:
-        """Let days pass for all processes at once."""
-        self._ahead += timedelta(**by)
+        """Let days pass for all processes at once; in a town that other tests come to, hours at most: what is fresh, or
+        valid until then, has to be so for them, too."""
+        passing = timedelta(**by)
+        assert not self.is_shared or passing < timedelta(days=1), "days pass in an `own_town` only"
+        self._ahead += passing
         self._set_clock()
         return self.clock.now()
 
