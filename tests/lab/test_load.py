@@ -27,7 +27,6 @@ from postgres import TestDatabase, TestServer
 
 pytestmark = pytest.mark.slow
 
-ALONE = "needs the machine for itself: `make night`"
 PAGE = Wanted("page", 1.0, lambda: b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
 
@@ -46,7 +45,7 @@ def busy_town(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(scale() < 1, reason=ALONE)
+@pytest.mark.night
 @pytest.mark.alone
 @pytest.mark.promise("C1")
 async def test_goodput_holds_under_overload(busy_town: Town, proof: Evidence) -> None:
@@ -58,7 +57,7 @@ async def test_goodput_holds_under_overload(busy_town: Town, proof: Evidence) ->
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.skipif(scale() < 1, reason=ALONE)
+@pytest.mark.night
 @pytest.mark.alone
 @pytest.mark.promise("C6")
 async def test_others_keep_their_share(busy_town: Town, proof: Evidence) -> None:
