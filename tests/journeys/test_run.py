@@ -72,6 +72,21 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.fixture
+def run(folder: Path) -> Iterator[Callable[..., Running]]:
+    """Starts `pasar run` in the folder. Of a test that failed half-way nothing goes on."""
+    started: list[Running] = []
+
+    def start(*arguments: str) -> Running:
+        started.append(Running(folder, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.end(signal.SIGTERM)
+
+
 def postgres_of(folder: Path) -> list[int]:
     address = EmbeddedServer(folder / "postgres").running()
     return [] if address is None else processes_in(address.home / "data")
@@ -79,8 +94,8 @@ def postgres_of(folder: Path) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_whatever_is_killed_it_runs_again(folder: Path) -> None:
-    shop = Running(folder, "--no-demo")
+def test_whatever_is_killed_it_runs_again(folder: Path, run: Callable[..., Running]) -> None:
+    shop = run("--no-demo")
     shop.wait(shop.has_started)
     for role in ("serve", "work"):
         before = shop.child(role)
@@ -96,7 +111,7 @@ def test_whatever_is_killed_it_runs_again(folder: Path) -> None:
     shop.wait(shop.is_ready)
     port = shop.port
     assert shop.end(signal.SIGKILL) < 0
-    again = Running(folder, "--no-demo")
+    again = run("--no-demo")
     again.wait(again.has_started)
     with pytest.raises(OSError, match="refused"), socket.create_connection(("127.0.0.1", port), 5):
         pass
