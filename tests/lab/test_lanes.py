@@ -141,7 +141,7 @@ async def in_the_books(town: Town, skus: list[str]) -> tuple[Counter[str], list[
 @pytest.mark.promise("A1", "B1")
 @pytest.mark.requirement("S1-246")
 async def test_two_lanes_sell_exactly_what_there_is(laned_town: Town, proof: Evidence) -> None:
-    units = proof.number(400, least=10)
+    units = proof.number(400, least=40)  # Of ten, one run in fifty gives no ticket to two with the same device.
     async with reaching(laned_town.api) as target:
         skus = [await target.sell(units) for _ in range(SKUS)]
         await prepare(target, skus, units)
@@ -177,7 +177,6 @@ async def test_two_lanes_sell_exactly_what_there_is(laned_town: Town, proof: Evi
     for sku in skus:
         devices = Counter(buyer.device["X-Device-Id"] for buyer in buyers if buyer.order_no and buyer.sku == sku)
         assert max(devices.values()) <= PER_DEVICE
-    # Of twenty units the last can be gone before a second buyer with the same device has come.
-    assert outcomes["limit"] > 0 or units < 100, "nobody met a limit"
+    assert outcomes["limit"] > 0, "nobody met a limit"
     proof.figure("sold, of which one lane was killed", sum(sold.values()))
     proof.figure("met the limit of their device", outcomes["limit"])
