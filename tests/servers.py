@@ -66,8 +66,8 @@ def own_redis(folder: Path) -> Iterator[OwnRedis]:
     if program is None:
         pytest.skip("there is no redis-server on this machine")
     server = OwnRedis(program, folder)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()
