@@ -40,4 +40,4 @@ class Opened(Event):
 
 def moved_in(person: UUID = KIM) -> MovedIn:
     house = House(street=Private("Sejong-ro 1"), town="Seoul")
-    return MovedIn(person=person, house=house, phones=(Private("010-1"),), old_houses={"a": house})
+    return MovedIn(person=person, house=house, phones=(Private("+82 10 1"),), old_houses={"a": house})

@@ -43,10 +43,10 @@ async def test_sealed_values_survive_storage_and_open_to_what_they_were(keys: Sq
     sealed = await keys.seal(1, moved_in(), EVENT)
     stored = encode(sealed)
     assert b"Sejong" not in stored
-    assert b"010" not in stored
+    assert b"82 10 1" not in stored  # With spaces: keys and boxes are random, and three digits of them mean nothing.
     assert decode(stored, MovedIn) == sealed
     assert await keys.open_all(decode(stored, MovedIn)) == moved_in()
-    assert await keys.open(sealed.phones[0]) == "010-1"
+    assert await keys.open(sealed.phones[0]) == "+82 10 1"
     assert sealed.old_houses["a"].street.envelope[2] == "old_houses.a.street"
     assert await keys.seal(1, sealed, uuid4()) == sealed
 
