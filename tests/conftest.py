@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
 
 import postgres
 import scheduling
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from journeys.town import Town
 
 pytest_plugins = ["proof"]
+# By day the same examples each time, other ones by night; how quick the machine is just now decides nothing.
+settings.register_profile(
+    "pasar", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=scale() < 1, database=None
+)
+settings.load_profile("pasar")
 _folder = pytest.StashKey[Path]()
 
 

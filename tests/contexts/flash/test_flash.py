@@ -129,7 +129,7 @@ async def test_an_answer_may_wait_until_it_is_final(bazaar: Bazaar) -> None:
     assert [(place["state"], place["position"]) for place in answers] == [("sold_out", 1), ("sold_out", 0)]
     assert (await bazaar.join(BOB, query="?wait_s=1")).json["state"] == "sold_out"
     await bazaar.say("POST", f"/api/v1/orders/{order}/cancel")
-    await until(lambda: _admitted(bazaar, UUID(int=7)), 5)
+    await until(lambda: _admitted(bazaar, UUID(int=7)))
     short = (await bazaar.join(UUID(int=9), query="?wait_s=1")).json
     assert (short["state"], short["position"]) == ("waiting", 1)
 
@@ -212,6 +212,6 @@ async def test_two_hundred_buyers_of_twenty_units(bazaar: Bazaar) -> None:
         late = [(await bazaar.join(who)).json for who in buyers[-20:]]
         return {(place["state"], place.get("ask_again_s")) for place in late} == {("sold_out", None)}
 
-    await until(everybody_knows, 5)
+    await until(everybody_knows)
     assert (await bazaar.status())["phase"] == "sold_out"
     assert await unbalanced(bazaar.shop.db) == []

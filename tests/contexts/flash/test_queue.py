@@ -32,10 +32,11 @@ def redis_url(redis: OwnRedis) -> str:
 
 
 @pytest_asyncio.fixture(params=["memory", "redis"])
-async def queue(request: pytest.FixtureRequest) -> AsyncIterator[Queue]:
+async def queue(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Queue]:
     if request.param == "memory":
         yield MemoryQueue(uuid4)
         return
+    monkeypatch.setattr("pasar.kernel.redis_link.TIMEOUT_S", 20.0)  # A Redis that is slow counts as away.
     link = RedisLink(request.getfixturevalue("redis_url"))
     await link.do("FLUSHALL")
     yield RedisQueue(link, MemoryQueue(uuid4), uuid4)

@@ -62,7 +62,14 @@ async def test_a_repeat_with_a_key_adds_one_address_and_shows_it_readable(people
 
 async def test_the_address_book_ends_at_twenty(people: People) -> None:
     token = (await people.join())["access_token"]
-    answers = await asyncio.gather(*(add(people, token) for _ in range(MAX_ADDRESSES + 2)))
+
+    async def insist() -> Any:
+        # All write to one stream, and who loses too often in a row is told to come again.
+        while (answer := await add(people, token)).status == 503:
+            assert "retry-after" in answer.headers
+        return answer
+
+    answers = await asyncio.gather(*(insist() for _ in range(MAX_ADDRESSES + 2)))
     assert sorted(answer.status for answer in answers) == [201] * MAX_ADDRESSES + [422] * 2
 
 

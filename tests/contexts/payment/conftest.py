@@ -20,6 +20,9 @@ from pasar.simulators.keys import keys
 from pasar.simulators.testing import Clock, World, simulated
 from postgres import TestDatabase
 
+PATIENT_S = 20
+"""How long adapters wait here, where an answer will come: the machine may have other things to do."""
+
 
 @pytest.fixture(scope="session")
 def key_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -56,15 +59,21 @@ async def client(world: World) -> AsyncIterator[Outgoing]:
 def toss(world: World, client: Outgoing) -> Toss:
     base = f"{world.url}/toss"
     given = msgspec.to_builtins(world.keys.toss)
-    config = {**given, "base_url": base, "window_url": f"{base}/window", "timeout_s": 1}
+    config = {**given, "base_url": base, "window_url": f"{base}/window", "timeout_s": PATIENT_S}
     return Toss(msgspec.convert(config, TossConfig), client)
+
+
+@pytest.fixture
+def hasty_toss(toss: Toss) -> Toss:
+    """The same, for answers that never come."""
+    return Toss(msgspec.structs.replace(toss.config, timeout_s=1), toss.client)
 
 
 @pytest.fixture
 def make_wechat(world: World, client: Outgoing, clock: Clock) -> Callable[..., WechatPay]:
     def make(**changes: object) -> WechatPay:
         given = msgspec.to_builtins(world.keys.wechat)
-        config = {**given, "base_url": f"{world.url}/wechat", "timeout_s": 1, **changes}
+        config = {**given, "base_url": f"{world.url}/wechat", "timeout_s": PATIENT_S, **changes}
         config = {"refund_notify_url": world.inbox.url, **config}
         return WechatPay(msgspec.convert(config, WechatConfig), client, clock, lambda: uuid4().hex)
 

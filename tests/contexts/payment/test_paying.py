@@ -2,15 +2,18 @@
 
 import asyncio
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from contexts.payment.till import ANN, BOB, Till
+from contexts.payment.till import ANN, BOB, Till, open_till
 from pasar.accounts import late_money
 from pasar.contexts.ordering.contract import CancelOrder
 from pasar.contexts.payment import facade
 from pasar.contexts.payment.gateway import Facts
+from pasar.simulators.testing import World
+from postgres import TestDatabase
 
 WECHAT_NOTICES = "/api/v1/payments/callback/wechat"
 
@@ -93,14 +96,17 @@ async def test_a_card_that_is_refused_fails_the_attempt_and_the_order_waits(till
     assert (await till.pay(order_no)).status == 201
 
 
-async def test_a_confirmation_without_an_answer_is_asked_for_again(till: Till) -> None:
-    order_no, payment, back = await at_toss(till)
-    await till.world.put_chaos("toss", endpoints=[{"endpoint": "confirm", "hang": True, "times": 1}])
-    answer = await confirm(till, payment, back)
-    assert answer.json["state"] in ("confirming", "captured")
-    await till.until_state(payment, "captured")
-    assert await till.order_state(order_no) == "PAID"
-    assert await till.owed(order_no, "KRW") == 49000
+async def test_a_confirmation_without_an_answer_is_asked_for_again(
+    database: TestDatabase, tmp_path: Path, world: World
+) -> None:
+    async with open_till(database, tmp_path, world, **{"payment.inline_timeout_s": 1}) as till:
+        order_no, payment, back = await at_toss(till)
+        await till.world.put_chaos("toss", endpoints=[{"endpoint": "confirm", "hang": True, "times": 1}])
+        answer = await confirm(till, payment, back)
+        assert answer.json["state"] in ("confirming", "captured")
+        await till.until_state(payment, "captured")
+        assert await till.order_state(order_no) == "PAID"
+        assert await till.owed(order_no, "KRW") == 49000
 
 
 @pytest.mark.requirement("S1-117")

@@ -124,22 +124,24 @@ async def test_more_than_the_balance_is_not_refunded(world: World, toss: Toss, i
     assert (await toss.query_refund(intent.payment_id, key, "refund-2")).kind == "unknown"
 
 
-async def test_a_lost_answer_of_a_confirmation_is_unknown_until_asked(world: World, toss: Toss, intend: Intend):
+async def test_a_lost_answer_of_a_confirmation_is_unknown_until_asked(
+    world: World, toss: Toss, hasty_toss: Toss, intend: Intend
+):
     intent = intend("80000", "KRW")
     key = await agreed(world, toss, intent)
     await world.put_chaos("toss", endpoints=[{"endpoint": "confirm", "hang": True, "times": 1}])
     with pytest.raises(GatewayUnavailable):
-        await toss.confirm(intent.payment_id, key, intent.amount, "KRW", intent.attempt_key)
+        await hasty_toss.confirm(intent.payment_id, key, intent.amount, "KRW", intent.attempt_key)
     facts = await toss.query(intent.payment_id, key)
     assert (facts.kind, facts.amount) == ("captured", Decimal(80000))
 
 
-async def test_a_lost_answer_of_a_refund_is_found_again(world: World, toss: Toss, intend: Intend):
+async def test_a_lost_answer_of_a_refund_is_found_again(world: World, toss: Toss, hasty_toss: Toss, intend: Intend):
     intent = intend("80000", "KRW")
     key = await paid(world, toss, intent)
     await world.put_chaos("toss", endpoints=[{"endpoint": "cancel", "hang": True, "times": 1}])
     with pytest.raises(GatewayUnavailable):
-        await toss.refund(intent.payment_id, key, "refund-1", Decimal(500), "KRW", Decimal(80000), "")
+        await hasty_toss.refund(intent.payment_id, key, "refund-1", Decimal(500), "KRW", Decimal(80000), "")
     assert (await toss.query_refund(intent.payment_id, key, "refund-1")).kind == "refunded"
 
 
@@ -216,7 +218,8 @@ async def test_a_notice_is_a_hint_to_read_the_payment(world: World, toss: Toss, 
     (letter,) = await world.inbox.wait_for(1)
     assert toss.claims(letter.headers, letter.body)
 
-    lie = letter.body.replace(b"80000", b"1")
+    lie = letter.body.replace(b'"totalAmount":80000', b'"totalAmount":1')
+    assert lie != letter.body
     for body in (letter.body, lie, letter.body):  # A repeat tells the same.
         (facts,) = await toss.read_notice(letter.headers, body)
         assert (facts.kind, facts.amount, facts.payment_id) == ("captured", Decimal(80000), intent.payment_id)

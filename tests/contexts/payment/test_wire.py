@@ -47,7 +47,7 @@ async def client(server: str) -> AsyncIterator[Outgoing]:
 
 
 def toss_at(url: str, client: Outgoing) -> Toss:
-    config = TossConfig(client_key="c", secret_key="s", merchant_id="m", base_url=url, timeout_s=1)
+    config = TossConfig(client_key="c", secret_key="s", merchant_id="m", base_url=url, timeout_s=20)
     return Toss(config, client)
 
 

@@ -140,6 +140,7 @@ async def open_till(
             "payment.simulators": str(folder / "world"),
             "payment.simulators_url": world.url,
             "payment.notify_url": url,
+            "payment.inline_timeout_s": 9,  # The most there is: tests look at what the request itself got.
             **settings,
         }
         async with open_shop(database, folder / "shop", modules, **given) as shop:
