@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from ports import free_port
+
 AMQP = "amqp://guest:guest@127.0.0.1:5672/"
 
 
 class OwnRedis:
     def __init__(self, program: str, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self._command = [
             *(program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)),
             *("--appendonly", "no", "--daemonize", "no"),

@@ -16,9 +16,10 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from journeys.town import PATIENCE_S, free_port
+from journeys.town import PATIENCE_S
 from pasar.kernel.embedded import EmbeddedServer
 from pasar.kernel.embedded_host import processes_in
+from ports import free_port
 
 
 class Running:

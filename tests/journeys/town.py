@@ -5,9 +5,7 @@ Its clock runs, and can be moved forward by days: it is that of a replay deploym
 
 import asyncio
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,18 +26,11 @@ from pasar.apps.deployment import Addresses, prepare, read_settings
 from pasar.apps.supervisor import Child
 from pasar.apps.wiring import modules
 from pasar.kernel.shared_clock import ClockMovesForward, SharedClock
+from ports import free_port
 from postgres import TestDatabase, TestServer
 
 PATIENCE_S = 90.0
 TICK_S = 0.02
-
-
-def free_port() -> int:
-    """Nobody listens there, and it is below those that systems give to clients: it stays free until it is used."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class Town:

@@ -29,6 +29,19 @@ async def until(condition: Callable[[], Awaitable[Any]], timeout_s: float = 60) 
     return found
 
 
+async def readable(database: Any) -> None:
+    """Until every event may be read. Any transaction that began before it, in whatever database of the server, holds
+    that back, of the server's own statistics perhaps."""
+
+    async def all_is() -> bool:
+        return await database.fetchval(
+            """select not exists (select from kernel.event where epoch = (select epoch from kernel.cluster)
+                                                             and xid >= pg_snapshot_xmin(pg_current_snapshot()))"""
+        )
+
+    await until(all_is)
+
+
 async def at_the_end(connection: Any) -> bool:
     """Whether all followers are at the last event that was committed, also where they may not read it yet because an
     older transaction is still running."""

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from kernel.guests import Welcome, guests
 from kernel.persons import KEY, KIM
+from kernel.running import readable
 from kernel.shelf import Fill, Keep, Pick, PutBack, TooFew, baskets, filling
 from pasar.kernel.bus import Context, Core
 from pasar.kernel.clock import SettableClock
@@ -58,6 +59,7 @@ async def house(database: TestDatabase, tmp_path: Path) -> AsyncIterator[House]:
     root = await asyncpg.connect(database.dsn)
     made = House(core, keys, Sealer(opened.kernel, clock, anchors), anchors, root)
     await busy(core)
+    await readable(root)
     await made.sealer.drain()
     await made.sealer.anchor()
     yield made

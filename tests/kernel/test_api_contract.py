@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as some
 
-from kernel.test_api_server import START, free_port
+from kernel.test_api_server import START
 from pasar.kernel.access import Principal
 from pasar.kernel.clock import SystemClock
 from pasar.kernel.ids import SystemIds
 from pasar.kernel.tokens import KeyRing, Tokens
+from ports import free_port
 from postgres import TestDatabase
 
 FAULTY = ("/broken", "/slow", "/stream")

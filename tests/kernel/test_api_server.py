@@ -21,6 +21,7 @@ from pasar.kernel.access import Principal
 from pasar.kernel.clock import SystemClock
 from pasar.kernel.ids import SystemIds
 from pasar.kernel.tokens import KeyRing, Tokens
+from ports import free_port
 from postgres import TestDatabase
 
 pytestmark = pytest.mark.slow
@@ -28,12 +29,6 @@ PATIENCE_S = 90
 TESTS = Path(__file__).parents[1]
 CODE = "from kernel.toy_api import make; from pasar.apps.api import serve; import sys; "
 START = CODE + "serve(make, port=int(sys.argv[1]), workers=int(sys.argv[2]))"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(params=[1, 2])

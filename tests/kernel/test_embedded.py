@@ -143,7 +143,8 @@ def test_after_kill_9_of_the_postmaster_a_start_just_works_and_what_was_committe
 def test_after_kill_9_of_everything_a_start_just_works(shared: EmbeddedServer) -> None:
     address = shared.start()
     for process in processes_in(address.home / "data"):
-        os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # Of itself, as its postmaster is gone.
+            os.kill(process, signal.SIGKILL)
     assert ask(shared.start().dsn(), "select 1") == 1
 
 
@@ -375,6 +376,6 @@ def test_processes_that_do_not_end_are_killed(folder: Path) -> None:
     assert child.stdout is not None
     child.stdout.readline()
     assert processes_in(folder) == [child.pid]
-    assert end_processes(folder, 0.1) == []
+    assert end_processes(folder, 1) == []
     assert child.wait(60) == -signal.SIGKILL
     assert end_processes(folder, 0.1) == []

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from kernel.jar import CoinsPut, Put, contents, diary, module, opened, prepare
-from kernel.running import caught_up, until, working
+from kernel.running import caught_up, readable, until, working
 from pasar.kernel.followers import START, Cursor, Feed, Leases, read
 from pasar.kernel.messages import encode
 from pasar.kernel.pool import Pool
@@ -81,10 +81,13 @@ async def skipped_by(reader: Any, database: TestDatabase) -> int:
     seen: list[tuple[str, int]] = []
     while not writers.done():
         seen += await reader.more()
+    written = await writers
+    async with asyncpg.create_pool(owner_dsn, min_size=1, max_size=1) as pool:
+        await readable(pool)
     while more := await reader.more():
         seen += more
     assert len(seen) == len(set(seen)), "an event was seen twice"
-    return len(set[tuple[str, int]]().union(*await writers) - set(seen))
+    return len(set[tuple[str, int]]().union(*written) - set(seen))
 
 
 @pytest.mark.promise("B8")
@@ -163,6 +166,7 @@ async def test_one_read_feeds_all_and_who_is_behind_reads_for_itself(database: T
         await feed.begin()
         for n in range(6):
             await core.bus().send(Put(jar="a", coins=n + 4))
+        await readable(core.database.kernel)
         while await feed.poll():
             pass
         cursor, seen = START, []

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from kernel.jar import module, opened, prepare
+from kernel.running import readable
 from pasar.apps.lab.evidence import Evidence
 from pasar.kernel.followers import START, Cursor, read
 from pasar.kernel.pool import Pool
@@ -53,12 +54,12 @@ class Follower:
     """Reads as followers do, and holds on to nothing but how far each stream has come."""
 
     def __init__(self, pool: Pool, limit: int) -> None:
-        self._pool, self._limit, self._cursor = pool, limit, START
+        self.pool, self._limit, self._cursor = pool, limit, START
         self.seen: Counter[str] = Counter()
         self.events = 0
 
     async def more(self) -> int:
-        batch = await read(self._pool, self._cursor, TYPES, self._limit)
+        batch = await read(self.pool, self._cursor, TYPES, self._limit)
         for event in batch.events:
             assert event.version == self.seen[event.stream] + 1, f"{event.stream} {event.version} out of turn"
             self.seen[event.stream] += 1
@@ -73,7 +74,7 @@ class ByNumber(Follower):
     _position = 0
 
     async def more(self) -> int:
-        rows = await self._pool.fetch(
+        rows = await self.pool.fetch(
             "select stream, position from kernel.event where position > $1 order by position limit $2",
             *(self._position, self._limit),
         )
@@ -106,6 +107,7 @@ async def follow(readers: Sequence[Follower], writers: "asyncio.Future[Any]") ->
     async def one(reader: Follower) -> None:
         while not writers.done():
             await reader.more()
+        await readable(reader.pool)
         while await reader.more():
             pass
 

@@ -20,7 +20,7 @@ from kernel.jar import (
     module,
     opened,
 )
-from kernel.running import caught_up, skip_to_next_try, until, working
+from kernel.running import caught_up, readable, skip_to_next_try, until, working
 from pasar.kernel.bus import Bus, Core
 from pasar.kernel.delivery import Patience, Retry
 from pasar.kernel.followers import START, read
@@ -194,4 +194,5 @@ async def test_a_policy_that_commands_another_context_is_stopped(database: TestD
 
 
 async def _events(core: Core) -> Sequence[Recorded]:
+    await readable(core.database.kernel)
     return (await read(core.database.kernel, START, frozenset({"jar.CoinsPut"}), 10)).events

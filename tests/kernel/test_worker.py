@@ -30,7 +30,7 @@ from kernel.jar import (
     prepare,
     spent,
 )
-from kernel.running import caught_up, until, working
+from kernel.running import caught_up, readable, until, working
 from kernel.test_policies import thanks
 from pasar.kernel.bus import Core
 from pasar.kernel.clock import SystemClock
@@ -225,6 +225,7 @@ async def test_who_lost_its_lease_is_fenced_off(database: TestDatabase) -> None:
         slow, fast = (ViewFollower(contents, pool, core.clock) for _ in range(2))
         for follower in (slow, fast):
             await follower.begin()
+        await readable(pool)
         batch = await read(pool, FIRST, contents.types, 10)
         assert await fast.handle(batch.events, FIRST, batch.end) == await end_of_log(pool)
         with pytest.raises(Fenced):

@@ -15,11 +15,12 @@ import aiohttp
 import asyncpg
 import pytest
 
-from journeys.town import Town, free_port, make_town
+from journeys.town import Town, make_town
 from pasar.accounts import sale_pool
 from pasar.apps.lab.evidence import Evidence
 from pasar.apps.lab.target import HOME, Caller, Reply, Target, reaching, until
 from pasar.apps.supervisor import Child
+from ports import free_port
 from postgres import TestDatabase, TestServer
 from servers import own_redis
 
