@@ -21,6 +21,7 @@ from pasar.contexts.pricing.contract import CouponUse
 from pasar.kernel.bus import Contended, Context, Core
 from pasar.kernel.clock import SystemClock
 from pasar.kernel.ids import SystemIds
+from pasar.kernel.pool import PoolExhausted
 from pasar.kernel.store import Database
 from pasar.refusals import CouponExhausted, CouponLimitReached, InsufficientStock
 
@@ -53,7 +54,7 @@ async def attempt(core: Core, what: str, thing: str, number: int, seed: int) -> 
             await core.bus(Context(principal="lab")).send(place(what, thing, number, order_no))
         except (InsufficientStock, CouponExhausted, CouponLimitReached):
             return "-"
-        except Contended:
+        except (Contended, PoolExhausted):
             continue
         return order_no
 

@@ -77,13 +77,14 @@ def test_the_keyboard_finds_everything(shopper: MakeShopper) -> None:
     admin.check()
 
 
-def test_without_scripts_a_product_is_paused_and_a_long_list_goes_on(shopper: MakeShopper) -> None:
+def test_without_scripts_a_product_is_paused_and_a_long_list_goes_on(shopper: MakeShopper, town: Town) -> None:
     seller = sign_in(shopper("en", scripts=False), "tailor")
     seller.open("/console/products?q=scarf")
     for tick in seller.page.locator("input.tick").all():
         tick.check()
     seller.page.locator("button[value=paused]").click()
     seller.page.get_by_text("All done.").wait_for()
+    outside(town, lambda city: city.at_rest())
     seller.open("/console/products?q=scarf&state=paused")
     assert seller.page.locator("tbody tr").count() > 0
     for tick in seller.page.locator("input.tick").all():

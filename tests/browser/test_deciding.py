@@ -69,6 +69,7 @@ def test_parked_money_pays_an_order_when_two_people_agree(shopper: MakeShopper, 
     row.locator("input[name=order_no]").fill(waiting)
     row.locator("button[value=propose]").click()
     finance.page.get_by_text("Proposed. A second person has to agree.").wait_for()
+    outside(town, lambda city: city.at_rest())
     row = _row(finance, reference)
     row.get_by_text("Waits for a second person").wait_for()
     assert row.locator("button[value=attach]").count() == 0  # Not by who has proposed it.

@@ -21,14 +21,17 @@ def old_town(
         yield made
 
 
-@pytest.mark.parametrize(("gateway", "amount", "shown"), [("toss", "1000", "₩1,000"), ("wechat", "1.50", "CN¥1.50")])
+@pytest.mark.parametrize(
+    ("gateway", "channel", "amount", "shown"),
+    [("toss", "web", "1000", "₩1,000"), ("wechat", "wechat", "1.50", "CN¥1.50")],
+)
 def test_a_part_of_an_old_payment_is_given_back(
-    stage: Stage, old_town: Town, gateway: str, amount: str, shown: str
+    stage: Stage, old_town: Town, gateway: str, channel: str, amount: str, shown: str
 ) -> None:
     finance = sign_in(Shopper(stage.browser, old_town.api, "en"), "finance")
     page = finance.page
     try:
-        finance.open("/console/orders?state=DELIVERED")  # Its money is not shared out yet.
+        finance.open(f"/console/orders?state=DELIVERED&channel={channel}")  # Its money is not shared out yet.
         numbers = [cell.inner_text().strip() for cell in page.locator("td a.mono").all()]
         for number in numbers:
             finance.open(f"/console/payments?state=captured&gateway={gateway}&q={number}")

@@ -35,6 +35,7 @@ async def test_a_guest_is_written_to_in_the_language_of_each_order(city: City) -
     assert sum(numbers["zh"] in subject for subject in subjects) == 3
     [korean] = [message for message in written if numbers["ko"] in str(message["Subject"])]
     assert korean["Content-Language"] == "ko"
+    await city.at_rest()  # A mail is there a moment before it is noted.
     listed = (await guest.get("/me/mails"))["items"]
     assert {one["state"] for one in listed} == {"sent"}
 

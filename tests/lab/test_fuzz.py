@@ -20,7 +20,7 @@ RUNS = 500_000
 def fuzz(target: str, runs: int, seed: int) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     return subprocess.run(
-        [sys.executable, str(SCRIPT), target, f"-runs={runs}", f"-seed={seed}", "-max_len=300", "-timeout=5"],
+        [sys.executable, str(SCRIPT), target, f"-runs={runs}", f"-seed={seed}", "-max_len=300", "-timeout=20"],
         env=environment,
         capture_output=True,
         text=True,

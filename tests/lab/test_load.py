@@ -83,7 +83,7 @@ async def test_a_bot_has_a_share_of_places(town: Town, proof: Evidence) -> None:
     """One account asks for everything at once, another for a little: the first hears 429 and when to come again."""
     async with reaching(town.api) as target:
         bot, other, sku = await target.guest(), await target.guest(), await target.sell(10)
-        number, at_once = proof.number(20_000, least=200), asyncio.Semaphore(400)
+        number, at_once = proof.number(20_000, least=1_000), asyncio.Semaphore(400)
 
         async def ask(who: Caller) -> tuple[int, str | None]:
             url, body = target.url("/orders/create"), msgspec.json.encode(order(who, sku))

@@ -4,16 +4,17 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from pasar.simulators.outbox import Outbox
-from pasar.simulators.testing import Letter, World, simulated
+from pasar.simulators.testing import Clock, Letter, World, simulated
 from pasar.simulators.toss import RETRIES_S
+from ports import free_port
 
 
 def state(letter: Letter) -> str:
@@ -63,19 +64,21 @@ async def test_a_notice_comes_twice(world: World):
     assert one.body == two.body
 
 
-async def test_a_lost_notice_comes_later(world: World):
-    await world.put_chaos("toss", retry_scale=0.005, notices={"drop": True, "times": 1})
+async def test_a_lost_notice_comes_later(world: World, clock: Clock):
+    await world.put_chaos("toss", notices={"drop": True, "times": 1})
     await agree(world, "order-0001")
     await asyncio.sleep(0.1)
     assert world.inbox.letters == []
-    await world.inbox.wait_for(1)
+    clock.ahead = timedelta(seconds=RETRIES_S[0] + 1)
+    await world.inbox.wait_for(1, 60)
 
 
-async def test_notices_come_out_of_order(world: World):
-    await world.put_chaos("toss", notices={"reorder": True, "delay_ms": 400})
+async def test_notices_come_out_of_order(world: World, clock: Clock):
+    await world.put_chaos("toss", notices={"reorder": True, "delay_ms": 60_000})
     for number in range(3):
         await agree(world, f"order-000{number}")
-    orders = [json.loads(letter.body)["data"]["orderId"] for letter in await world.inbox.wait_for(3)]
+    clock.ahead = timedelta(minutes=2)
+    orders = [json.loads(letter.body)["data"]["orderId"] for letter in await world.inbox.wait_for(3, 60)]
     assert orders == ["order-0002", "order-0001", "order-0000"]
 
 
@@ -107,8 +110,7 @@ def test_the_address_of_notices_can_be_moved_to_another_host():
 
 @pytest.mark.slow
 async def test_the_command_serves_and_survives_a_kill(data: Path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
 
     async def start() -> asyncio.subprocess.Process:

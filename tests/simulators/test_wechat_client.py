@@ -28,7 +28,7 @@ def client(world: World) -> WeChatPay:
         notify_url=world.inbox.url,
         public_key=public_key,
         public_key_id=key_id,
-        timeout=(2, 2),
+        timeout=(30, 30),
     )
     client._core._gate_way = f"{world.url}/wechat"
     return client

@@ -73,6 +73,7 @@ async def test_a_second_person_approves_a_run(office: Office) -> None:
     assert "somebody else has to approve" in page.words
     fields = {**finance.form(path), "act": "approve", "again_password": PASSWORD}
     await finance.post(path, fields)
+    await caught_up(office.market.shop.core)
     assert "Waits for approval" in (await finance.get(path)).words
     assert f"Run {run} waits for approval" in (await second.get("/console")).words
     await second.get(path)

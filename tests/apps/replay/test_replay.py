@@ -72,7 +72,10 @@ def replayed(folder: Path, *options: str) -> str:
 
 def lines_of(folder: Path) -> list[dict[str, str]]:
     file = folder / "replay" / NAME
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    if not file.exists():
+        return []
+    text = file.read_text()  # While it grows: the last line may be there in part.
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def kill_after(folder: Path, what: str, count: int) -> None:
