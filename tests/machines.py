@@ -3,18 +3,17 @@
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
-from pasar.apps.lab.evidence import Evidence, scale
+from pasar.apps.lab.evidence import Evidence
 
 
 def explore(machine: type[RuleBasedStateMachine], proof: Evidence, *, night: int, least: int, steps: int = 30) -> None:
-    """So many histories by night, of so many steps each; the same ones for each commit, others every night."""
+    """So many histories by night, of so many steps each; the profile of conftest.py says which."""
 
     class Counted(machine):
         def teardown(self) -> None:
             super().teardown()
             proof.attempt()
 
-    number = proof.number(night, least)
-    by_day = scale() < 1
-    chosen = settings(max_examples=number, stateful_step_count=steps, deadline=None, derandomize=by_day, database=None)
-    run_state_machine_as_test(Counted, settings=chosen)
+    run_state_machine_as_test(
+        Counted, settings=settings(max_examples=proof.number(night, least), stateful_step_count=steps)
+    )

@@ -72,7 +72,7 @@ def test_generated_requests_get_documented_answers(server: tuple[str, Path]) -> 
         tried.add(operation.label)
 
         @settings(
-            max_examples=15, deadline=None, derandomize=True, database=None, phases=(Phase.explicit, Phase.generate),
+            max_examples=15, derandomize=True, phases=(Phase.explicit, Phase.generate),
             suppress_health_check=list(HealthCheck),
         )  # fmt: skip
         @given(some.one_of(*(operation.as_strategy(generation_mode=mode) for mode in modes)))

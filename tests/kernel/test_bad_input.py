@@ -206,7 +206,7 @@ async def _handler(body: _Body) -> None:
 _PLAN = plan_of("POST", "/x", _handler)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some.text(some.characters(codec=None, categories=None), max_size=20), some.booleans())
 def test_every_text_that_passes_can_be_stored_and_is_composed(text: str, escaped: bool) -> None:
     import json

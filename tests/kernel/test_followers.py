@@ -50,10 +50,10 @@ class Ours:
     """The reader that followers use."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool, self._cursor = pool, START
+        self.pool, self._cursor = pool, START
 
     async def more(self) -> list[tuple[str, int]]:
-        batch = await read(self._pool, self._cursor, TYPES, 7)
+        batch = await read(self.pool, self._cursor, TYPES, 7)
         self._cursor = batch.end
         return [(event.stream, event.version) for event in batch.events]
 
@@ -62,10 +62,10 @@ class PositionOnly:
     """Known to be bad: takes the number for the order."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool, self._position = pool, 0
+        self.pool, self._position = pool, 0
 
     async def more(self) -> list[tuple[str, int]]:
-        rows = await self._pool.fetch(
+        rows = await self.pool.fetch(
             "select stream, version, position from kernel.event where position > $1 order by position limit 7",
             self._position,
         )
@@ -82,8 +82,7 @@ async def skipped_by(reader: Any, database: TestDatabase) -> int:
     while not writers.done():
         seen += await reader.more()
     written = await writers
-    async with asyncpg.create_pool(owner_dsn, min_size=1, max_size=1) as pool:
-        await readable(pool)
+    await readable(reader.pool)
     while more := await reader.more():
         seen += more
     assert len(seen) == len(set(seen)), "an event was seen twice"

@@ -196,7 +196,6 @@ async def test_sealing_keeps_up_with_the_insertion_of_the_same_events(database, 
         started = time.perf_counter()
         assert await sealer.drain() == 10_000
         sealing.append(time.perf_counter() - started)
-    print(f"sealed {10_000 / min(sealing):,.0f} events/s; inserted {10_000 / min(inserting):,.0f}/s")  # noqa: T201
     assert min(sealing) < 5 * min(inserting)
     await connection.close()
     await pool.close()

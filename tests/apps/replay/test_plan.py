@@ -109,7 +109,7 @@ _rows = st.lists(
 
 
 @given(_rows)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_orders_and_returns_and_rules_together_are_the_file(tmp_path_factory, rows: list[Cells]):
     actions, plan = planned(tmp_path_factory.mktemp("history"), rows)
     totals = plan.totals
